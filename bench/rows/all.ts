@@ -1,0 +1,21 @@
+import { connect, pipelined, roundTrip } from './calls.ts';
+import { memory, startUp } from './executor.ts';
+import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
+import type { Row } from './row.ts';
+import { input, lines, output } from './transfers.ts';
+
+/** In the order of the table. */
+export const ALL_ROWS: readonly Row[] = [
+  roundTrip,
+  pipelined,
+  spawn,
+  parallelSpawns,
+  ptySpawn,
+  ptyEcho,
+  output,
+  lines,
+  input,
+  connect,
+  startUp,
+  memory,
+];

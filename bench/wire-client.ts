@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import { ProcessRun, type ProcessEvent } from './process-run.ts';
+
+export interface ProcessRequest {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly tty?: boolean;
+  readonly pipeStdin?: boolean;
+}
+
+/** Of all results, the only member that a row looks at. */
+interface Result {
+  readonly status?: string;
+}
+
+interface Message {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: ProcessEvent;
+  readonly result?: Result;
+  readonly error?: { readonly code: number; readonly message: string };
+}
+
+/** The executor answered with an error. */
+export class RpcError extends Error {
+  override readonly name = 'RpcError';
+  readonly code: number;
+
+  constructor(method: string, error: { readonly code: number; readonly message: string }) {
+    super(`${method}: ${error.message} (${error.code})`);
+    this.code = error.code;
+  }
+}
+
+/** A connection serves one row of one round; the slowest takes about 10 s on two busy cores. */
+const CONNECTION_DEADLINE_MS = 120_000;
+
+/** One count for all connections: an id is then unique in every session. */
+let lastProcess = 0;
+
+/**
+ * The wire protocol and nothing else: no retries, no validation, no queue. `ws` turns on TCP_NODELAY on its own.
+ */
+export class WireClient {
+  readonly #socket: WebSocket;
+  readonly #calls = new Map<number, { method: string; settle: PromiseWithResolvers<Result> }>();
+  readonly #runs = new Map<string, ProcessRun>();
+  readonly #deadline: NodeJS.Timeout;
+  #lastId = 0;
+  #failure: Error | undefined;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on('message', (data: Buffer) => this.#receive(JSON.parse(data.toString())));
+    socket.on('close', (code) => this.#fail(new Error(`the connection ended with ${code}`)));
+    // `close` follows and tells the calls.
+    socket.on('error', () => undefined);
+    this.#deadline = setTimeout(() => {
+      this.#fail(new Error(`no end within ${CONNECTION_DEADLINE_MS / 1000} s`));
+      socket.terminate();
+    }, CONNECTION_DEADLINE_MS);
+  }
+
+  /** Connects, initializes and tells so. Compression is not offered: early releases drop a client that does. */
+  static async open(url: string): Promise<WireClient> {
+    const socket = new WebSocket(url, { perMessageDeflate: false });
+    const client = new WireClient(socket);
+    try {
+      await once(socket, 'open');
+      await client.call('initialize', { clientName: 'bench' });
+      client.#send({ method: 'initialized', params: {} });
+      return client;
+    } catch (error) {
+      client[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  call(method: string, params?: object): Promise<Result> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const settle = Promise.withResolvers<Result>();
+    // A row that failed for another reason no longer waits for its calls: they must not end the benchmark.
+    settle.promise.catch(() => undefined);
+    this.#lastId += 1;
+    this.#calls.set(this.#lastId, { method, settle });
+    this.#send({ id: this.#lastId, method, params });
+    return settle.promise;
+  }
+
+  /** Starts a process; the run knows it before the request leaves, because output may overtake the reply. */
+  start(request: ProcessRequest): { id: string; run: ProcessRun; started: Promise<Result> } {
+    lastProcess += 1;
+    const id = `bench-${lastProcess}`;
+    const run = new ProcessRun();
+    this.#runs.set(id, run);
+    const { argv, cwd, tty = false, pipeStdin = false } = request;
+    const env = { PATH: '/usr/bin:/bin' };
+    const started = this.call('process/start', { processId: id, argv, cwd, env, tty, pipeStdin });
+    started.catch((error: Error) => run.fail(error));
+    return { id, run, started };
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#deadline);
+    this.#socket.terminate();
+  }
+
+  #send(message: object): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  #receive(message: Message): void {
+    const { id, method, params, error } = message;
+    if (method !== undefined) {
+      if (params !== undefined) this.#runs.get(params.processId)?.accept(method, params);
+      return;
+    }
+    const call = id === undefined ? undefined : this.#calls.get(id);
+    if (id === undefined || call === undefined) return;
+    this.#calls.delete(id);
+    if (error === undefined) call.settle.resolve(message.result ?? {});
+    else call.settle.reject(new RpcError(call.method, error));
+  }
+
+  #fail(reason: Error): void {
+    this.#failure ??= reason;
+    for (const call of this.#calls.values()) call.settle.reject(reason);
+    for (const run of this.#runs.values()) run.fail(reason);
+    this.#calls.clear();
+    this.#runs.clear();
+  }
+}
+
+/** Calls `send` with 0 … total − 1, at most `limit` of them unanswered at any time. */
+export async function keepInFlight(
+  total: number,
+  limit: number,
+  send: (index: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < total) {
+      next += 1;
+      await send(next - 1);
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, lane));
+}

@@ -1,0 +1,28 @@
+/*
+ * What Node cannot do itself when it starts a program: real pipes (Node hands out socket pairs, on which
+ * `echo x > /dev/stdout` fails in the child), a PTY and a pipe child by one path with the same errors, a parent-death
+ * signal, the exit status and resource usage of a child that stays a zombie until its output has been read.
+ */
+#ifndef EXEC_SERVER_NATIVE_H
+#define EXEC_SERVER_NATIVE_H
+
+#include <node_api.h>
+
+#define NAPI_OK(env, call)                                                  \
+  do {                                                                      \
+    if ((call) != napi_ok) {                                                \
+      napi_throw_error((env), "ERR_NATIVE", "native call failed: " #call); \
+      return NULL;                                                          \
+    }                                                                       \
+  } while (0)
+
+/* Where a launch failed; the names that JavaScript sees are in spawn.c. */
+enum launch_stage { LAUNCH_OK, LAUNCH_SETUP, LAUNCH_CWD, LAUNCH_EXEC };
+
+napi_value native_spawn(napi_env env, napi_callback_info info);
+
+napi_value native_poll_open(napi_env env, napi_callback_info info);
+napi_value native_poll_set(napi_env env, napi_callback_info info);
+napi_value native_poll_close(napi_env env, napi_callback_info info);
+
+#endif

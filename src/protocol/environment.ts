@@ -1,0 +1,38 @@
+import { z } from 'zod';
+
+export const EnvironmentInfo = z.object({
+  shell: z
+    .object({ name: z.string(), path: z.string() })
+    .meta({ description: "The login shell of the executor's user." }),
+  cwd: z.string().nullish().meta({ description: "The executor's working directory, a file: URI." }),
+  executorVersion: z.string().optional(),
+  providerId: z
+    .string()
+    .optional()
+    .meta({ description: 'sha256: and 64 hex digits; the same for one host and one release of the executor.' }),
+  userHomeDir: z.string().optional().meta({ description: 'file: URI' }),
+  platformOs: z.string().optional().meta({ description: 'linux or macos' }),
+  tempDir: z.string().optional().meta({ description: 'file: URI' }),
+  temporaryDirectories: z.array(z.string()).optional().meta({ description: 'file: URIs' }),
+  prependPathDirs: z.array(z.string()).optional().meta({ description: 'file: URIs' }),
+  capabilities: z
+    .looseObject({
+      execServer: z
+        .object({
+          methods: z.array(z.string()).meta({ description: 'Every method that this executor answers.' }),
+          journal: z
+            .object({ memoryBytes: z.int(), diskBytes: z.int() })
+            .meta({ description: 'What is kept of the output of one process.' }),
+        })
+        .optional()
+        .meta({ description: 'What goes beyond the protocol of the codex executor; absent elsewhere.' }),
+    })
+    .optional()
+    .meta({ description: 'Feature flags of clients in the field (absent means false), and our own object.' }),
+});
+
+export const EnvironmentStatusResult = z.object({
+  status: z.string().meta({ description: '"ready", or "draining" when the executor takes no new sessions.' }),
+});
+
+export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;

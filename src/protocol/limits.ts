@@ -1,0 +1,61 @@
+/**
+ * Every bound of the wire and of what a peer may make the other side hold, with its unit and its reason. What an operator may
+ * want to change is a default here and an option of the config.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  /** Bytes of one message. The largest that the clients in the field send and accept. */
+  messageBytes: 64 * MiB,
+  /** JSON values in one message, containers and scalars alike, keys not counted. Keeps one message from becoming gigabytes of objects. */
+  jsonValues: 262_144,
+  /** Containers inside one another in one message. Deeper texts have no use and exhaust stacks. */
+  jsonDepth: 127,
+  /** Requests of one connection that are being worked on. A request beyond is refused, so that a control request is never stuck behind it. */
+  requestsInFlight: 8192,
+  /** Characters of a process id, which every event repeats. */
+  processIdLength: 8192,
+  /** Unsent bytes of one connection up to which process output is pulled from the journals. */
+  outboxHighBytes: 1 * MiB,
+  /** Unsent bytes of one connection at which its requests are no longer read: only answers grow beyond outboxHighBytes. */
+  outboxStallBytes: 16 * MiB,
+
+  /** Bytes of one output chunk: what one read(2) of a full pipe gives. */
+  chunkBytes: 64 * KiB,
+  /** Journal bytes that a process keeps in memory; older ones go to disk. */
+  journalMemoryBytes: 1 * MiB,
+  /** The same where journalMemoryTotalBytes is used up. */
+  journalMemoryTightBytes: 64 * KiB,
+  /** Journal bytes in memory, all processes together, above which each process keeps only journalMemoryTightBytes. */
+  journalMemoryTotalBytes: 64 * MiB,
+  /** Journal bytes on their way to disk at which the process's output is no longer read until the disk has caught up. */
+  journalInFlightBytes: 4 * MiB,
+  /** Journal bytes on disk of one process; the oldest are dropped, and every reader is told. */
+  journalDiskBytes: 256 * MiB,
+  /** The same for all processes of an executor. */
+  journalDiskTotalBytes: 1024 * MiB,
+  /** Decoded bytes in one answer of process/read whose caller named no limit. Keeps answers far below messageBytes. */
+  readBytes: 8 * MiB,
+
+  /** Bytes of accepted input that wait for a child to read; a write beyond waits for its turn. */
+  stdinQueueBytes: 1 * MiB,
+  /** Bytes of writes that wait for their turn; a write beyond is refused. */
+  stdinWaitingBytes: 64 * MiB,
+  /** Write ids remembered for each process, to tell a retry from a new write. */
+  writeIds: 4096,
+
+  /** Milliseconds that a closed process and its output stay readable. */
+  closedRetentionMs: 80_000,
+  /** Milliseconds that a session outlives its connection. */
+  detachedSessionMs: 80_000,
+  /** Milliseconds between TERM and KILL, where the start named no grace. */
+  stopGraceMs: 5_000,
+  /** Milliseconds that an answer to process/terminate waits for what SIGKILL has hit. */
+  killConfirmMs: 1_000,
+  /** Milliseconds between two pings of the WebSocket listener: below the idle cut of every proxy seen (60 s). */
+  pingIntervalMs: 30_000,
+  /** Milliseconds that a peer has to answer a Close frame. */
+  closeTimeoutMs: 2_000,
+} as const;

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { limits } from './limits.ts';
+import { type EnvironmentPath, parsePath } from './path.ts';
+
+const padding = /={0,2}$/;
+
+/** Decodes RFC 4648 base64, standard alphabet with padding and nothing else; undefined where the text is anything else. */
+function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (text.length % 4 !== 0) return undefined;
+  const pad = padding.exec(text)?.[0].length ?? 0;
+  const bytes = Buffer.from(text, 'base64');
+  // Buffer skips what it does not know, which shortens the result, and takes the URL-safe alphabet and stray bits.
+  if (bytes.length !== (text.length / 4) * 3 - pad || text.includes('-') || text.includes('_')) return undefined;
+  const tail = text.slice(-4);
+  return tail === '' || Buffer.from(tail, 'base64').toString('base64') === tail ? bytes : undefined;
+}
+
+/** Bytes: base64 text on the wire, a `Uint8Array` in memory. */
+export const Bytes = z
+  .codec(z.string(), z.instanceof(Uint8Array<ArrayBuffer>), {
+    decode: (text, context) => {
+      const bytes = decodeBase64(text);
+      if (bytes !== undefined) return bytes;
+      context.issues.push({ code: 'custom', input: undefined, message: 'must be base64 with the standard alphabet and padding' });
+      return z.NEVER;
+    },
+    encode: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64'),
+  })
+  .meta({ description: 'Bytes as RFC 4648 base64, standard alphabet, with padding.' });
+
+/** A path of the environment: an absolute path or a `file:` URI. */
+export const Path = z
+  .string()
+  .transform((text, context): EnvironmentPath => {
+    const path = parsePath(text);
+    if (typeof path !== 'string') return path;
+    context.issues.push({ code: 'custom', input: undefined, message: path });
+    return z.NEVER;
+  })
+  .meta({ description: 'An absolute path, or a file: URI without host, query and fragment.' });
+
+export const ProcessId = z
+  .string()
+  .max(limits.processIdLength)
+  .meta({ description: 'Chosen by the client, unique in its session. Not an operating system pid.' });
+
+/** A string that the operating system takes as an argument or a variable. */
+export const OsString = z.string().refine((text) => !text.includes('\0'), 'must not contain a NUL character');
+
+export const Count = z.int().nonnegative();
+
+export const Milliseconds = z.int().nonnegative().max(2_147_483_647);
+
+/**
+ * A map of environment variables. Checked by hand: names come from the wire, so the result has no prototype, and `__proto__` is a
+ * name like any other.
+ */
+export const Variables = z
+  .custom<Record<string, string>>(
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      !Array.isArray(value) &&
+      Object.entries(value).every(
+        ([name, text]) =>
+          typeof text === 'string' && name !== '' && !/[=\0]/.test(name) && !text.includes('\0'),
+      ),
+    'must be an object of strings; a name must not be empty or contain "=" or NUL, a value must not contain NUL',
+  )
+  .meta({ type: 'object', additionalProperties: { type: 'string' } });

@@ -1,0 +1,18 @@
+import type { CloseReason } from './transport.ts';
+
+type Reason = 'closed' | 'timeout' | 'refused' | 'protocol' | 'unsupported';
+
+/** A failure between the two sides, or before they met. Never sent over the wire. */
+export class ConnectionError extends Error {
+  override readonly name = 'ConnectionError';
+  readonly reason: Reason;
+
+  constructor(reason: Reason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
+
+  static closed(close: CloseReason): ConnectionError {
+    return new ConnectionError('closed', `The connection has ended (${close.kind}): ${close.message}`);
+  }
+}

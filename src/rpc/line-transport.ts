@@ -1,0 +1,102 @@
+import { isUtf8 } from 'node:buffer';
+import type { Readable, Writable } from 'node:stream';
+import { limits } from '../protocol/limits.ts';
+import type { CloseReason, Transport, TransportEvents } from './transport.ts';
+
+const newline = 0x0a;
+
+/** One message a line over two byte streams: standard input and output of this process, or those of a child. */
+export class LineTransport implements Transport {
+  readonly kind = 'stdio';
+  readonly #input: Readable;
+  readonly #output: Writable;
+  #events: TransportEvents | undefined;
+  /** The parts of the line that has not ended yet. */
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  #closed = false;
+
+  constructor(input: Readable, output: Writable) {
+    this.#input = input;
+    this.#output = output;
+    // A stream that fails before it is attached must not end the process; its close is seen below.
+    input.on('error', () => {});
+    output.on('error', () => {});
+  }
+
+  get unsentBytes(): number {
+    return this.#output.writableLength;
+  }
+
+  attach(events: TransportEvents): void {
+    this.#events = events;
+    const lost = (message: string) => () => this.#end({ kind: 'lost', message });
+    this.#input.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.#input.once('end', () => this.#inputEnded());
+    this.#input.once('close', lost('the other side has closed its output'));
+    this.#output.on('drain', () => events.onDrain());
+    this.#output.once('close', lost('the other side no longer reads'));
+    this.#output.once('error', lost('the other side no longer reads'));
+    if (this.#input.readableEnded || this.#input.destroyed) queueMicrotask(lost('the other side has closed its output'));
+  }
+
+  send(message: string): void {
+    if (!this.#closed) this.#output.write(`${message}\n`);
+  }
+
+  pause(): void {
+    this.#input.pause();
+  }
+
+  resume(): void {
+    this.#input.resume();
+  }
+
+  close(reason: CloseReason): void {
+    if (this.#closed) return;
+    this.#output.end();
+    this.#end(reason);
+  }
+
+  #inputEnded(): void {
+    // A last line without its newline is a message too.
+    if (this.#partBytes > 0) this.#line(Buffer.concat(this.#parts));
+    this.#end({ kind: 'normal', message: 'the other side has closed its output' });
+  }
+
+  #take(chunk: Buffer): void {
+    let start = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      const rest = chunk.subarray(start, end);
+      const line = this.#partBytes === 0 ? rest : Buffer.concat([...this.#parts, rest]);
+      this.#parts = [];
+      this.#partBytes = 0;
+      start = end + 1;
+      this.#line(line);
+      if (this.#closed) return;
+    }
+    if (start === chunk.length) return;
+    this.#parts.push(chunk.subarray(start));
+    this.#partBytes += chunk.length - start;
+    if (this.#partBytes > limits.messageBytes) this.#tooLong();
+  }
+
+  #line(line: Buffer): void {
+    if (line.length > limits.messageBytes) return this.#tooLong();
+    if (!isUtf8(line)) return this.#events?.onGarbage('is not UTF-8');
+    const text = line.toString();
+    if (text.trim() !== '') this.#events?.onMessage(text);
+  }
+
+  #tooLong(): void {
+    this.close({ kind: 'tooBig', message: `a line is longer than ${limits.messageBytes} bytes` });
+  }
+
+  #end(reason: CloseReason): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parts = [];
+    this.#input.destroy();
+    this.#events?.onClose(reason);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * A transport is a pipe of messages: texts in order, both ways, until it closes. It knows no method and no session.
+ *
+ * Messages that arrive before `attach` are kept. `onClose` is called exactly once, also after `close`.
+ */
+export interface Transport {
+  /** For logs and limits, never for behaviour. */
+  readonly kind: 'memory' | 'stdio' | 'websocket';
+  /** Bytes sent and not yet taken by the operating system or the other side. */
+  readonly unsentBytes: number;
+  /** Called once. */
+  attach(events: TransportEvents): void;
+  /** Queues a message. After the close it is dropped: the other side is gone. */
+  send(message: string): void;
+  /** Stops reading from the other side until `resume`. */
+  pause(): void;
+  resume(): void;
+  close(reason: CloseReason): void;
+}
+
+export interface TransportEvents {
+  onMessage(text: string): void;
+  /** The other side sent bytes that are no text. */
+  onGarbage(problem: string): void;
+  /** `unsentBytes` has gone down. */
+  onDrain(): void;
+  onClose(reason: CloseReason): void;
+}
+
+/** Why a connection ended. The names map to WebSocket close codes; `lost` has none, because nobody was left to send one. */
+export interface CloseReason {
+  readonly kind: keyof typeof closeCodes | 'lost';
+  readonly message: string;
+}
+
+/** RFC 6455 section 7.4.1 */
+export const closeCodes = {
+  normal: 1000,
+  goingAway: 1001,
+  protocolError: 1002,
+  notText: 1007,
+  policyViolation: 1008,
+  tooBig: 1009,
+  internalError: 1011,
+} as const;
+
+export function closeKind(code: number): CloseReason['kind'] {
+  for (const [kind, known] of Object.entries(closeCodes)) {
+    if (known === code) return kind as keyof typeof closeCodes;
+  }
+  return 'lost';
+}

@@ -1,0 +1,76 @@
+import { isUtf8 } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { limits } from '../protocol/limits.ts';
+import { type CloseReason, type Transport, type TransportEvents, closeCodes, closeKind } from './transport.ts';
+
+/** Bytes of the reason in a Close frame (RFC 6455 section 5.5). */
+const reasonBytes = 123;
+
+/** One message a frame, over an open WebSocket and the socket below it. */
+export class WebSocketTransport implements Transport {
+  readonly kind = 'websocket';
+  readonly #webSocket: WebSocket;
+  readonly #socket: Socket;
+  #corked = false;
+  #closeReason: CloseReason | undefined;
+
+  constructor(webSocket: WebSocket, socket: Socket) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    // Until attach, so that no first message is missed.
+    webSocket.pause();
+    webSocket.on('error', () => {});
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  attach(events: TransportEvents): void {
+    this.#webSocket.on('message', (data: Buffer, isBinary) => {
+      if (isBinary && !isUtf8(data)) events.onGarbage('is not UTF-8');
+      else events.onMessage(data.toString());
+    });
+    this.#socket.on('drain', () => events.onDrain());
+    this.#webSocket.once('close', (code, reason) => {
+      const message = reason.toString() || (code === 1006 ? 'the socket closed without a Close frame' : `code ${code}`);
+      events.onClose(this.#closeReason ?? { kind: closeKind(code), message });
+    });
+    this.#webSocket.resume();
+  }
+
+  /** The frames of one turn of the event loop leave in one write. */
+  send(message: string): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      setImmediate(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#webSocket.send(message);
+  }
+
+  pause(): void {
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#webSocket.resume();
+  }
+
+  close(reason: CloseReason): void {
+    if (this.#closeReason !== undefined) return;
+    this.#closeReason = reason;
+    // A paused socket would never see the answer to the Close frame.
+    this.#webSocket.resume();
+    const code = reason.kind === 'lost' ? closeCodes.goingAway : closeCodes[reason.kind];
+    this.#webSocket.close(code, Buffer.from(reason.message).subarray(0, reasonBytes));
+    const timer = setTimeout(() => this.#webSocket.terminate(), limits.closeTimeoutMs);
+    this.#webSocket.once('close', () => clearTimeout(timer));
+  }
+}
