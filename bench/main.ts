@@ -8,6 +8,14 @@ import { NotApplicable, type Row, type Subject } from './rows/row.ts';
 import { nullTarget, ownTarget, referenceTarget, type Target } from './targets.ts';
 import { RpcError } from './wire-client.ts';
 
+/** Sockets with TCP_NODELAY do not have this; that the reference goes without it is part of what it costs. */
+const NAGLE_NOTE = `
+The reference leaves Nagle's algorithm on: a small message right behind another waits for the first one's acknowledgement,
+up to 40 ms on Linux. That is measured, not corrected.`;
+
+/** What a shell reports for a program that SIGINT ended. */
+const INTERRUPTED = 130;
+
 const METHOD_NOT_FOUND = -32_601;
 
 process.exitCode = await main(process.argv.slice(2));
@@ -36,11 +44,11 @@ async function benchmark(options: Options): Promise<number> {
   };
   for (const [name, value] of Object.entries(header)) console.log(`${name}: ${value}`);
   const results = new Results(options.rows, targets);
-  await measure(options, results);
+  if (!(await measure(options, results))) return INTERRUPTED;
   console.log(`
 Medians of the rounds (smallest..largest). Lower is better everywhere; the ratio is ours ÷ the reference. null is
 the same client against an executor on Node that answers without doing anything: what Node, ws, the loopback and the
-client cost by themselves. The client's CPU time includes all of its threads.
+client cost by themselves. The client's CPU time includes all of its threads.${options.against === undefined ? '' : NAGLE_NOTE}
 `);
   console.log(formatTable(results));
   if (results.failures.length > 0) console.log(`\n${formatFailures(results)}`);
@@ -50,8 +58,16 @@ client cost by themselves. The client's CPU time includes all of its threads.
   return results.failures.length === 0 ? 0 : 1;
 }
 
-/** Every row of every round meets all targets in turn, so that a change in the machine's load meets them all. */
-async function measure({ rounds, rows }: Options, results: Results): Promise<void> {
+/**
+ * Every row of every round meets all targets in turn, so that a change in the machine's load meets them all. False when a
+ * signal ended it early: the executors are in groups of their own and have to be stopped from here.
+ */
+async function measure({ rounds, rows }: Options, results: Results): Promise<boolean> {
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   await using stack = new AsyncDisposableStack();
   const fixtures = stack.use(await createFixtures());
   const subjects: Subject[] = [];
@@ -63,9 +79,13 @@ async function measure({ rounds, rows }: Options, results: Results): Promise<voi
     if (process.stderr.isTTY) process.stderr.write(`round ${round} of ${rounds}\n`);
     for (const [index, row] of rows.entries()) {
       const ordered = (round + index) % 2 === 0 ? subjects : subjects.toReversed();
-      for (const subject of ordered) await measureOnce(row, subject, results, round > 0);
+      for (const subject of ordered) {
+        if (interrupted) return false;
+        await measureOnce(row, subject, results, round > 0);
+      }
     }
   }
+  return !interrupted;
 }
 
 async function measureOnce(row: Row, subject: Subject, results: Results, counted: boolean): Promise<void> {

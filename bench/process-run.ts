@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 export interface ProcessEvent {
   readonly processId: string;
   readonly seq: number;
-  readonly chunk?: string;
+  /** Base64, or the whole message that still has to be parsed for it. */
+  readonly chunk?: string | Buffer;
   readonly exitCode?: number;
 }
 
@@ -17,21 +18,19 @@ export class BrokenRow extends Error {
 const LATE_EVENT_MS = 5_000;
 
 /**
- * The events of one process, put in the order of their sequence numbers. It keeps the chunks as they came, so that nothing
- * but the parsing of the message happens while the clock runs; `output` decodes them afterwards.
+ * The events of one process, put in the order of their sequence numbers. It keeps the chunks as they came, so that as
+ * little as possible happens while the clock runs; `output` decodes them afterwards.
  */
 export class ProcessRun {
-  /** Called with each chunk, still encoded, when it arrives. */
-  onOutput: ((chunk: string) => void) | undefined;
+  /** Called with each chunk when it arrives. */
+  onOutput: ((chunk: Buffer) => void) | undefined;
   /** `performance.now()` of the first output. */
   firstOutputAt: number | undefined;
   /** `performance.now()` of the moment when the closing event and all before it were there. */
   closedAt: number | undefined;
   exitCode: number | undefined;
-  /** How many events arrived behind one with a higher number. The protocol allows it. */
-  overtaken = 0;
 
-  readonly #events: (string | null | undefined)[] = [];
+  readonly #events: (string | Buffer | null | undefined)[] = [];
   readonly #closed = Promise.withResolvers<void>();
   #received = 0;
   #highest = 0;
@@ -55,11 +54,10 @@ export class ProcessRun {
     }
     this.#events[event.seq] = event.chunk ?? null;
     this.#received += 1;
-    if (event.seq < this.#highest) this.overtaken += 1;
-    else this.#highest = event.seq;
+    this.#highest = Math.max(this.#highest, event.seq);
     if (event.chunk !== undefined) {
       this.firstOutputAt ??= performance.now();
-      this.onOutput?.(event.chunk);
+      if (this.onOutput !== undefined) this.onOutput(decode(event.chunk));
     } else if (method === 'process/exited') this.exitCode = event.exitCode;
     else if (method === 'process/closed') this.#expectNoMoreThan(event.seq);
     if (this.#received === this.#last) this.#finish();
@@ -99,7 +97,7 @@ export class ProcessRun {
 
   *#chunks(): Generator<Buffer> {
     for (const chunk of this.#events) {
-      if (typeof chunk === 'string') yield Buffer.from(chunk, 'base64');
+      if (chunk !== null && chunk !== undefined) yield decode(chunk);
     }
   }
 
@@ -117,4 +115,10 @@ export class ProcessRun {
     this.closedAt = performance.now();
     this.#closed.resolve();
   }
+}
+
+function decode(chunk: string | Buffer): Buffer {
+  if (typeof chunk === 'string') return Buffer.from(chunk, 'base64');
+  const message: { params: { chunk: string } } = JSON.parse(chunk.toString());
+  return Buffer.from(message.params.chunk, 'base64');
 }

@@ -15,19 +15,22 @@ const KEYSTROKES = 50;
 
 export const spawn: Row = {
   name: 'spawn',
-  title: `Spawn ${TRUE} until closed (${SPAWNS} in turn)`,
+  title: `Spawn of ${TRUE} until closed (${SPAWNS} in turn)`,
   servedByNull: false,
   run: async ({ url, target }: Subject): Promise<readonly Sample[]> => {
     using client = await WireClient.open(url);
     const times: number[] = [];
+    let answered = 0;
     for (let process = 0; process < SPAWNS; process += 1) {
       const before = performance.now();
       const { run, started } = client.start({ argv: [TRUE], cwd: target.cwd });
-      await Promise.all([started, run.closed]);
+      const reply = started.then(() => performance.now());
+      await run.closed;
+      answered += (await reply) - before;
       times.push(performance.now() - before);
       run.expectExitCode(0);
     }
-    return latencies(times);
+    return [milliseconds('reply to process/start', answered / SPAWNS), ...latencies(times)];
   },
 };
 
@@ -84,7 +87,7 @@ export const ptyEcho: Row = {
     const times: number[] = [];
     for (let stroke = 0; stroke < KEYSTROKES; stroke += 1) {
       const key = String.fromCodePoint(97 + (stroke % 26));
-      const echo = Promise.withResolvers<string>();
+      const echo = Promise.withResolvers<Buffer>();
       run.onOutput = echo.resolve;
       const before = performance.now();
       const accepted = client.call('process/write', {
@@ -96,7 +99,7 @@ export const ptyEcho: Row = {
       const shown = await Promise.race([echo.promise, run.closed]);
       times.push(performance.now() - before);
       await accepted;
-      const text = Buffer.from(shown ?? '', 'base64').toString();
+      const text = shown?.toString();
       if (text !== key) throw new BrokenRow(`${JSON.stringify(text)} was echoed for ${key}`);
     }
     await client.call('process/terminate', { processId: id });

@@ -9,7 +9,9 @@ export const EnvironmentInfo = z.object({
   providerId: z
     .string()
     .optional()
-    .meta({ description: 'sha256: and 64 hex digits; the same for one host and one release of the executor.' }),
+    .meta({
+      description: 'sha256: and 64 hex digits; the same for one host and one release of the executor.',
+    }),
   userHomeDir: z.string().optional().meta({ description: 'file: URI' }),
   platformOs: z.string().optional().meta({ description: 'linux or macos' }),
   tempDir: z.string().optional().meta({ description: 'file: URI' }),

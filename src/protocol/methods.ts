@@ -52,7 +52,8 @@ export const requests = {
     params: process.ProcessStartParams,
     result: process.ProcessStartResult,
     gate: 'session',
-    summary: 'Starts a program on pipes or on a PTY. Answered when it runs, or with the reason why it does not.',
+    summary:
+      'Starts a program on pipes or on a PTY. Answered when it runs, or with the reason why it does not.',
   },
   'process/read': {
     params: process.ProcessReadParams,
@@ -71,7 +72,8 @@ export const requests = {
     result: process.ProcessCloseStdinResult,
     gate: 'session',
     extension: true,
-    summary: 'Ends the input after everything written before: closes the pipe, or types the end-of-file character of the PTY.',
+    summary:
+      'Ends the input after everything written before: closes the pipe, or types the end-of-file character of the PTY.',
   },
   'process/resize': {
     params: process.ProcessResizeParams,
@@ -90,7 +92,8 @@ export const requests = {
     params: process.ProcessTerminateParams,
     result: process.ProcessTerminateResult,
     gate: 'session',
-    summary: 'Ends the process and everything in its terminal session; cancels a start; closes what a descendant holds open.',
+    summary:
+      'Ends the process and everything in its terminal session; cancels a start; closes what a descendant holds open.',
   },
   'process/list': {
     params: process.ProcessListParams.nullish().transform((params) => params ?? { includeClosed: false }),
@@ -126,7 +129,8 @@ export const serverNotifications = {
   'process/gap': {
     params: process.ProcessGap,
     extension: true,
-    summary: 'Stands for the events that a limit of the journal dropped before this connection could take them.',
+    summary:
+      'Stands for the events that a limit of the journal dropped before this connection could take them.',
   },
 } as const satisfies Record<string, NotificationRow>;
 

@@ -28,7 +28,8 @@ function parseFileUri(rest: string): EnvironmentPath | string {
     path = slash < 0 ? '/' : rest.slice(slash);
   }
   if (!path.startsWith('/')) return 'must be an absolute file: URI, such as file:///work';
-  if (/^\/[a-z](:|%3a|\|)(\/|$)/i.test(path)) return 'names a Windows drive, which does not exist on this executor';
+  if (/^\/[a-z](:|%3a|\|)(\/|$)/i.test(path))
+    return 'names a Windows drive, which does not exist on this executor';
   // Dot segments go before decoding: an escaped separator (%2F) is part of the path that it decodes to, not of the URI's structure.
   const bytes = percentDecode(removeDotSegments(path));
   if (bytes.includes(0)) return 'must not contain a NUL character';

@@ -10,7 +10,8 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   const pad = padding.exec(text)?.[0].length ?? 0;
   const bytes = Buffer.from(text, 'base64');
   // Buffer skips what it does not know, which shortens the result, and takes the URL-safe alphabet and stray bits.
-  if (bytes.length !== (text.length / 4) * 3 - pad || text.includes('-') || text.includes('_')) return undefined;
+  if (bytes.length !== (text.length / 4) * 3 - pad || text.includes('-') || text.includes('_'))
+    return undefined;
   const tail = text.slice(-4);
   return tail === '' || Buffer.from(tail, 'base64').toString('base64') === tail ? bytes : undefined;
 }
@@ -21,7 +22,11 @@ export const Bytes = z
     decode: (text, context) => {
       const bytes = decodeBase64(text);
       if (bytes !== undefined) return bytes;
-      context.issues.push({ code: 'custom', input: undefined, message: 'must be base64 with the standard alphabet and padding' });
+      context.issues.push({
+        code: 'custom',
+        input: undefined,
+        message: 'must be base64 with the standard alphabet and padding',
+      });
       return z.NEVER;
     },
     encode: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64'),
@@ -44,9 +49,6 @@ export const ProcessId = z
   .max(limits.processIdLength)
   .meta({ description: 'Chosen by the client, unique in its session. Not an operating system pid.' });
 
-/** A string that the operating system takes as an argument or a variable. */
-export const OsString = z.string().refine((text) => !text.includes('\0'), 'must not contain a NUL character');
-
 export const Count = z.int().nonnegative();
 
 export const Milliseconds = z.int().nonnegative().max(2_147_483_647);
@@ -62,9 +64,8 @@ export const Variables = z
       value !== null &&
       !Array.isArray(value) &&
       Object.entries(value).every(
-        ([name, text]) =>
-          typeof text === 'string' && name !== '' && !/[=\0]/.test(name) && !text.includes('\0'),
+        ([name, text]) => typeof text === 'string' && name !== '' && !name.includes('='),
       ),
-    'must be an object of strings; a name must not be empty or contain "=" or NUL, a value must not contain NUL',
+    'must be an object of strings whose names are not empty and contain no "="',
   )
   .meta({ type: 'object', additionalProperties: { type: 'string' } });

@@ -1,11 +1,19 @@
 import { z } from 'zod';
 import { limits } from './limits.ts';
-import { Bytes, Count, Milliseconds, OsString, Path, ProcessId, Variables } from './primitives.ts';
+import { Bytes, Count, Milliseconds, Path, ProcessId, Variables } from './primitives.ts';
 
 export const OutputStream = z.enum(['stdout', 'stderr', 'pty']);
 export type OutputStream = z.infer<typeof OutputStream>;
 
-export const endReasons = ['exited', 'signaled', 'timeout', 'terminated', 'sessionEnded', 'shutdown', 'unknown'] as const;
+export const endReasons = [
+  'exited',
+  'signaled',
+  'timeout',
+  'terminated',
+  'sessionEnded',
+  'shutdown',
+  'unknown',
+] as const;
 export const EndReason = z.enum(endReasons).meta({
   description:
     'Why the process ended. exited: by itself; signaled: by a signal that nobody asked this executor for; timeout: its timeoutMs; ' +
@@ -38,19 +46,36 @@ const Confinement = z.looseObject({}).nullish();
 
 export const ProcessStartParams = z.object({
   processId: ProcessId,
-  argv: z.array(OsString).min(1, 'must not be empty').meta({ description: 'Program and arguments; never a shell string.' }),
+  argv: z
+    .array(z.string())
+    .min(1, 'must not be empty')
+    .meta({ description: 'Program and arguments; never a shell string.' }),
   cwd: Path.meta({ description: 'Working directory: an absolute path or a file: URI.' }),
-  env: Variables.meta({ description: 'Variables; they win over envPolicy. Without envPolicy they are all that the process gets.' }),
+  env: Variables.meta({
+    description: 'Variables; they win over envPolicy. Without envPolicy they are all that the process gets.',
+  }),
   envPolicy: EnvPolicy.nullish(),
-  tty: z.boolean().meta({ description: 'true: a PTY, one stream "pty". false: pipes, streams "stdout" and "stderr".' }),
-  pipeStdin: z.boolean().default(false).meta({ description: 'Without a PTY: keep standard input open for process/write.' }),
-  arg0: OsString.nullish().meta({ description: 'argv[0] that the program sees; the program itself stays argv[0].' }),
+  tty: z
+    .boolean()
+    .meta({ description: 'true: a PTY, one stream "pty". false: pipes, streams "stdout" and "stderr".' }),
+  pipeStdin: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Without a PTY: keep standard input open for process/write.' }),
+  arg0: z
+    .string()
+    .nullish()
+    .meta({ description: 'argv[0] that the program sees; the program itself stays argv[0].' }),
   size: TerminalSize.nullish().meta({ description: 'Of the PTY; 24 rows and 80 columns if absent.' }),
   timeoutMs: Milliseconds.min(1)
     .nullish()
     .meta({ description: 'After this time the process group gets TERM, and KILL after stopGraceMs.' }),
-  stopGraceMs: Milliseconds.default(limits.stopGraceMs).meta({ description: 'Time between TERM and KILL when timeoutMs is over.' }),
-  sandbox: Confinement.meta({ description: 'Permission profile. Refused unless its permissions are of type "disabled".' }),
+  stopGraceMs: Milliseconds.default(limits.stopGraceMs).meta({
+    description: 'Time between TERM and KILL when timeoutMs is over.',
+  }),
+  sandbox: Confinement.meta({
+    description: 'Permission profile. Refused unless its permissions are of type "disabled".',
+  }),
   managedNetwork: Confinement.meta({ description: 'Refused: this executor cannot enforce it.' }),
   networkProxy: Confinement.meta({ description: 'Refused: this executor cannot enforce it.' }),
 });
@@ -62,7 +87,10 @@ export const ProcessStartResult = z.object({
 });
 
 const Ending = {
-  exitCode: z.int().nullable().meta({ description: '0–255; 128+n when signal n ended it; null while it runs.' }),
+  exitCode: z
+    .int()
+    .nullable()
+    .meta({ description: '0–255; 128+n when signal n ended it; null while it runs.' }),
   signal: z.string().nullish().meta({ description: 'The signal that ended it, such as SIGKILL.' }),
   endReason: EndReason.nullish(),
   sandboxDenied: z.boolean().optional(),
@@ -74,19 +102,25 @@ const StreamTotals = z
 
 const Gap = z
   .object({ fromSeq: Count, toSeq: Count, bytes: Count })
-  .meta({ description: 'Output that a limit of the journal dropped: events fromSeq to toSeq, both included.' });
+  .meta({
+    description: 'Output that a limit of the journal dropped: events fromSeq to toSeq, both included.',
+  });
 export type Gap = z.infer<typeof Gap>;
 
 export const ProcessReadParams = z.object({
   processId: ProcessId,
   afterSeq: Count.nullish().meta({ description: 'Only events after this one; 0 if absent.' }),
-  maxBytes: Count.nullish().meta({ description: 'Decoded bytes after which no further chunk is added; the first always is.' }),
+  maxBytes: Count.nullish().meta({
+    description: 'Decoded bytes after which no further chunk is added; the first always is.',
+  }),
   waitMs: Count.nullish().meta({ description: 'How long to wait for something new; 0 if absent.' }),
 });
 
 export const ProcessReadResult = z.object({
   chunks: z.array(z.object({ seq: Count, stream: OutputStream, chunk: Bytes })),
-  nextSeq: Count.meta({ description: 'The first event not covered by this answer; the next call uses afterSeq = nextSeq - 1.' }),
+  nextSeq: Count.meta({
+    description: 'The first event not covered by this answer; the next call uses afterSeq = nextSeq - 1.',
+  }),
   exited: z.boolean(),
   closed: z.boolean().meta({ description: 'It has exited and its streams have ended: nothing more comes.' }),
   failure: z.string().nullish(),
@@ -104,20 +138,30 @@ export const ProcessWriteParams = z.object({
     .min(1, 'must not be empty')
     .max(256)
     .optional()
-    .meta({ description: 'Idempotency key: a second write of the process with the same one is answered and not written.' }),
+    .meta({
+      description:
+        'Idempotency key: a second write of the process with the same one is answered and not written.',
+    }),
 });
 
 export const WriteStatus = z.enum(['accepted', 'unknownProcess', 'stdinClosed', 'starting']);
 
 export const ProcessWriteResult = z.object({
   status: WriteStatus.meta({
-    description: 'accepted: queued in order. stdinClosed: started without pipeStdin, or closed by process/closeStdin.',
+    description:
+      'accepted: queued in order. stdinClosed: started without pipeStdin, or closed by process/closeStdin.',
   }),
   discarded: z
     .boolean()
     .optional()
-    .meta({ description: 'true: accepted, but nobody can read it any more, because the process ended or closed its input.' }),
-  duplicate: z.boolean().optional().meta({ description: 'true: a write with this writeId was accepted before.' }),
+    .meta({
+      description:
+        'true: accepted, but nobody can read it any more, because the process ended or closed its input.',
+    }),
+  duplicate: z
+    .boolean()
+    .optional()
+    .meta({ description: 'true: a write with this writeId was accepted before.' }),
 });
 
 export const ProcessTarget = z.object({ processId: ProcessId });
@@ -126,7 +170,10 @@ export const SignalScope = z.enum(['group', 'process']);
 
 export const ProcessSignalParams = z.object({
   processId: ProcessId,
-  signal: z.string().max(32).meta({ description: '"interrupt", or a signal name with or without SIG, in any case.' }),
+  signal: z
+    .string()
+    .max(32)
+    .meta({ description: '"interrupt", or a signal name with or without SIG, in any case.' }),
   scope: SignalScope.default('group').meta({ description: 'The whole process group, or the program alone.' }),
 });
 
@@ -141,7 +188,8 @@ export const ProcessCloseStdinResult = z.object({ status: WriteStatus });
 export const ProcessTerminateParams = z.object({
   processId: ProcessId,
   graceMs: Milliseconds.nullish().meta({
-    description: 'TERM first, KILL after this time. Absent or 0: KILL at once. The answer comes when the process is gone.',
+    description:
+      'TERM first, KILL after this time. Absent or 0: KILL at once. The answer comes when the process is gone.',
   }),
 });
 
@@ -149,15 +197,23 @@ const Survivor = z.object({ pid: z.int(), name: z.string() });
 export type Survivor = z.infer<typeof Survivor>;
 
 export const ProcessTerminateResult = z.object({
-  running: z.boolean().meta({ description: 'Whether the process was starting or running when the request came.' }),
+  running: z
+    .boolean()
+    .meta({ description: 'Whether the process was starting or running when the request came.' }),
   survivors: z
     .array(Survivor)
     .optional()
-    .meta({ description: "Processes of its terminal session that SIGKILL has not ended (yet). One that left it by setsid is not seen." }),
+    .meta({
+      description:
+        'Processes of its terminal session that SIGKILL has not ended (yet). One that left it by setsid is not seen.',
+    }),
 });
 
 export const ProcessListParams = z.object({
-  includeClosed: z.boolean().default(false).meta({ description: 'Also processes that have closed and are still readable.' }),
+  includeClosed: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Also processes that have closed and are still readable.' }),
 });
 
 export const ProcessState = z.enum(['starting', 'running', 'exited', 'closed']);
@@ -177,7 +233,12 @@ export const ProcessListResult = z.object({
   ),
 });
 
-export const ProcessOutput = z.object({ processId: z.string(), seq: Count, stream: OutputStream, chunk: Bytes });
+export const ProcessOutput = z.object({
+  processId: z.string(),
+  seq: Count,
+  stream: OutputStream,
+  chunk: Bytes,
+});
 
 const Usage = z
   .object({ userCpuMs: z.number().nonnegative(), systemCpuMs: z.number().nonnegative() })
@@ -195,11 +256,16 @@ export const ProcessClosed = z.object({
   processId: z.string(),
   seq: Count.meta({ description: 'The highest of the process: nothing follows.' }),
   bytes: StreamTotals.optional(),
-  droppedBytes: Count.optional().meta({ description: 'Bytes of it that a limit of the journal dropped, all streams together.' }),
+  droppedBytes: Count.optional().meta({
+    description: 'Bytes of it that a limit of the journal dropped, all streams together.',
+  }),
   streamsEnded: z
     .boolean()
     .optional()
-    .meta({ description: 'false: process/terminate closed it while a descendant still held a stream; later output is not seen.' }),
+    .meta({
+      description:
+        'false: process/terminate closed it while a descendant still held a stream; later output is not seen.',
+    }),
 });
 
 export const ProcessGap = Gap.extend({ processId: z.string() });

@@ -97,7 +97,8 @@ function endOfString(text: string, start: number): number {
 function countKeys(value: object): number {
   let count = 0;
   if (Array.isArray(value)) {
-    for (const item of value) if (typeof item === 'object' && item !== null) count += countKeys(item as object);
+    for (const item of value)
+      if (typeof item === 'object' && item !== null) count += countKeys(item as object);
     return count;
   }
   for (const item of Object.values(value)) {

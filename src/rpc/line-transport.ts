@@ -37,7 +37,8 @@ export class LineTransport implements Transport {
     this.#output.on('drain', () => events.onDrain());
     this.#output.once('close', lost('the other side no longer reads'));
     this.#output.once('error', lost('the other side no longer reads'));
-    if (this.#input.readableEnded || this.#input.destroyed) queueMicrotask(lost('the other side has closed its output'));
+    if (this.#input.readableEnded || this.#input.destroyed)
+      queueMicrotask(lost('the other side has closed its output'));
   }
 
   send(message: string): void {

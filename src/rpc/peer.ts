@@ -75,7 +75,11 @@ export class Peer {
         reject: (error) => (settle(), reject(error)),
       });
       const text = JSON.stringify(params);
-      this.#send(text === undefined ? `{"id":${id},"method":"${method}"}` : `{"id":${id},"method":"${method}","params":${text}}`);
+      this.#send(
+        text === undefined
+          ? `{"id":${id},"method":"${method}"}`
+          : `{"id":${id},"method":"${method}","params":${text}}`,
+      );
     });
   }
 
@@ -142,7 +146,10 @@ export class Peer {
     if (call !== undefined) this.#pending.delete(id as number);
     // An abandoned call's answer is expected; an id that was never given out is not.
     else if (typeof id !== 'number' || id >= this.#nextId || id < 1) {
-      this.close({ kind: 'protocolError', message: 'an answer came whose id belongs to no request of this side' });
+      this.close({
+        kind: 'protocolError',
+        message: 'an answer came whose id belongs to no request of this side',
+      });
     }
     return call;
   }
@@ -150,12 +157,21 @@ export class Peer {
   async #serve(id: RequestId, method: string, params: unknown): Promise<void> {
     const actions: (() => void)[] = [];
     if (this.#running >= limits.requestsInFlight) {
-      this.#sendError(id, new RpcError('overloaded', `More than ${limits.requestsInFlight} requests of this connection are in flight.`));
+      this.#sendError(
+        id,
+        new RpcError(
+          'overloaded',
+          `More than ${limits.requestsInFlight} requests of this connection are in flight.`,
+        ),
+      );
       return;
     }
     this.#running += 1;
     try {
-      const context = { signal: this.#gone.signal, afterReply: (action: () => void) => void actions.push(action) };
+      const context = {
+        signal: this.#gone.signal,
+        afterReply: (action: () => void) => void actions.push(action),
+      };
       const result = await this.#handlers.onRequest(method, params, context);
       this.#send(`{"id":${idText(id)},"result":${JSON.stringify(result) ?? 'null'}}`);
       for (const action of actions) action();
@@ -168,14 +184,21 @@ export class Peer {
 
   #sendError(id: RequestId, error: unknown): void {
     const wire = error instanceof RpcError ? error : this.#hide(error);
-    const body: WireError = { code: wire.code, message: wire.message, ...(wire.data === undefined ? {} : { data: wire.data }) };
+    const body: WireError = {
+      code: wire.code,
+      message: wire.message,
+      ...(wire.data === undefined ? {} : { data: wire.data }),
+    };
     this.#send(`{"error":${JSON.stringify(body)},"id":${idText(id)}}`);
   }
 
   #hide(error: unknown): RpcError {
     const errorId = `e${this.#nextErrorId++}`;
     this.#handlers.onInternalError(error, errorId);
-    return new RpcError('internalError', `The executor failed on this request; its log has the cause under ${errorId}.`);
+    return new RpcError(
+      'internalError',
+      `The executor failed on this request; its log has the cause under ${errorId}.`,
+    );
   }
 
   #end(reason: CloseReason): void {
@@ -190,9 +213,14 @@ export class Peer {
 }
 
 function readError(error: unknown): Error {
-  const { code, message, data } = (typeof error === 'object' && error !== null ? error : {}) as Partial<WireError>;
+  const { code, message, data } = (
+    typeof error === 'object' && error !== null ? error : {}
+  ) as Partial<WireError>;
   if (typeof code !== 'number' || typeof message !== 'string') {
-    return new RpcError(errorCodes.internalError, 'The other side answered with an error that has no code or text.');
+    return new RpcError(
+      errorCodes.internalError,
+      'The other side answered with an error that has no code or text.',
+    );
   }
   return new RpcError(code, message, { data });
 }

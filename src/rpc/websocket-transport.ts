@@ -2,7 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
-import { type CloseReason, type Transport, type TransportEvents, closeCodes, closeKind } from './transport.ts';
+import {
+  type CloseReason,
+  type Transport,
+  type TransportEvents,
+  closeCodes,
+  closeKind,
+} from './transport.ts';
 
 /** Bytes of the reason in a Close frame (RFC 6455 section 5.5). */
 const reasonBytes = 123;
@@ -35,7 +41,8 @@ export class WebSocketTransport implements Transport {
     });
     this.#socket.on('drain', () => events.onDrain());
     this.#webSocket.once('close', (code, reason) => {
-      const message = reason.toString() || (code === 1006 ? 'the socket closed without a Close frame' : `code ${code}`);
+      const message =
+        reason.toString() || (code === 1006 ? 'the socket closed without a Close frame' : `code ${code}`);
       events.onClose(this.#closeReason ?? { kind: closeKind(code), message });
     });
     this.#webSocket.resume();

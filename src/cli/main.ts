@@ -1,0 +1,118 @@
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { version } from '../version.ts';
+
+/** Exit statuses of our own failures. A program that `run` has run gives its own. */
+const failed = 1;
+const usageError = 2;
+
+const examples = `
+Examples:
+  exec-server                                      serve on a free port of 127.0.0.1 and print its URL
+  exec-server serve --listen ws://127.0.0.1:8765
+  exec-server serve --listen stdio                 one client on standard input and output
+  exec-server run -- uname -a                      start a local executor for one program
+  exec-server run --url ws://127.0.0.1:8765 -- sh -c 'cat; exit 3' < file
+  exec-server run --command 'ssh host exec-server serve --listen stdio' -- hostname
+  exec-server shell --url ws://127.0.0.1:8765      an interactive shell there
+  exec-server schema > protocol.json               JSON Schemas of the protocol
+`;
+
+/** Runs the command line. Answers the exit status. What a command needs is loaded when it runs. */
+export async function main(args: readonly string[]): Promise<number> {
+  if (process.platform === 'win32') {
+    process.stderr.write('Error: exec-server runs on Linux and macOS; on Windows use it inside WSL.\n');
+    return failed;
+  }
+  let status = 0;
+  const program = new Command('exec-server')
+    .description('Lets an orchestrator run processes in this environment.')
+    .version(version)
+    .addHelpText('after', examples)
+    .exitOverride()
+    .enablePositionalOptions();
+
+  program
+    .command('serve', { isDefault: true })
+    .description('serve clients (the default command)')
+    .option(
+      '--listen <address>',
+      'ws://IP:PORT, port 0 for a free one, or stdio (default: ws://127.0.0.1:0)',
+      once('--listen'),
+    )
+    .option('--log-level <level>', 'debug, info, warn, error or silent, on standard error (default: warn)')
+    .option(
+      '--journal-dir <folder>',
+      'where output that exceeds the memory goes (default: the temporary directory)',
+    )
+    .option('--journal-disk-bytes <n>', 'disk for the output of one process (default: 256 MiB)')
+    .option('--journal-disk-total-bytes <n>', 'disk for the output of all processes (default: 1 GiB)')
+    .action(async (flags: Record<string, unknown>) => {
+      const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
+        import('./serve.ts'),
+        import('../config.ts'),
+      ]);
+      status = await serve(serveConfig(flags, ownVariables()));
+    });
+
+  withTarget(program.command('run'))
+    .description('run a program with the standard streams of this command, and exit with its status')
+    .argument('<argv...>', 'program and arguments, after --')
+    .option('--env <name=value>', 'a variable for the program; may be repeated', append)
+    .option('--timeout <seconds>', 'end the program after this time', seconds)
+    .passThroughOptions()
+    .action(async (argv: string[], flags: object) => {
+      const { run } = await import('./run.ts');
+      status = await run(argv, flags);
+    });
+
+  withTarget(program.command('shell'))
+    .description('run an interactive program on a terminal of the executor')
+    .argument('[argv...]', 'program and arguments (default: the shell of its user)')
+    .passThroughOptions()
+    .action(async (argv: string[], flags: object) => {
+      const { shell } = await import('./shell.ts');
+      status = await shell(argv, flags);
+    });
+
+  program
+    .command('schema')
+    .description('print the JSON Schemas of the protocol')
+    .action(async () => {
+      const { protocolSchema } = await import('./schema.ts');
+      process.stdout.write(`${JSON.stringify(protocolSchema(), null, 2)}\n`);
+    });
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return status;
+  } catch (error) {
+    // It has already said what is wrong, or printed the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageError;
+    process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+    return failed;
+  }
+}
+
+function withTarget(command: Command): Command {
+  return command
+    .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option('--command <text>', 'a shell command that starts an executor on its standard streams')
+    .option('--cwd <path>', 'working directory there');
+}
+
+function once(name: string): (value: string, previous: string | undefined) => string {
+  return (value, previous) => {
+    if (previous !== undefined) throw new InvalidArgumentError(`${name} may be given once.`);
+    return value;
+  };
+}
+
+function append(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}
+
+function seconds(value: string): number {
+  const number = Number(value);
+  if (!(number > 0)) throw new InvalidArgumentError('It must be a positive number of seconds.');
+  return number;
+}

@@ -1,0 +1,38 @@
+import { ExecClient } from '../client/exec-client.ts';
+import { ownVariables } from '../config.ts';
+import { connectLocal } from '../environments/local.ts';
+
+/** The executor that a command works with. */
+export interface TargetFlags {
+  readonly url?: string;
+  readonly command?: string;
+}
+
+export interface Target extends AsyncDisposable {
+  readonly client: ExecClient;
+  /** A working directory that exists there. */
+  readonly cwd: string;
+}
+
+/** Connects to the executor that the flags name, or starts one in this process. */
+export async function openTarget(flags: TargetFlags): Promise<Target> {
+  const clientName = 'exec-server-cli';
+  if (flags.url !== undefined || flags.command !== undefined) {
+    const client = await ExecClient.connect(
+      flags.url === undefined ? { command: shellCommand(flags.command ?? '') } : { url: flags.url },
+      { clientName },
+    );
+    return { client, cwd: client.environment?.cwd ?? '/', [Symbol.asyncDispose]: () => client.close() };
+  }
+  const local = await connectLocal({ env: ownVariables() }, { clientName });
+  return {
+    client: local.client,
+    cwd: process.cwd(),
+    [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
+  };
+}
+
+/** As for ssh's ProxyCommand, the user's own text is a shell's; `exec` leaves no shell between. */
+function shellCommand(text: string): { program: string; args: string[] } {
+  return { program: '/bin/sh', args: ['-c', `exec ${text}`] };
+}

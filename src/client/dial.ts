@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import { limits } from '../protocol/limits.ts';
+import { ConnectionError } from '../rpc/connection-error.ts';
+import { LineTransport } from '../rpc/line-transport.ts';
+import type { Transport } from '../rpc/transport.ts';
+import { WebSocketTransport } from '../rpc/websocket-transport.ts';
+
+/** An executor that this process starts, and that lives as long as the connection. No shell is involved. */
+export interface ExecutorCommand {
+  readonly program: string;
+  readonly args?: readonly string[];
+  readonly cwd?: string;
+  /** All of its variables; those of this process if absent. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where its log goes; to standard error of this process if absent. */
+  readonly stderr?: 'inherit' | 'ignore';
+}
+
+/** Milliseconds between TERM and KILL for an executor that has lost its client. */
+const commandGraceMs = 2000;
+
+/** Opens a WebSocket to an executor. `url`: ws or wss. `headers`: credentials, never part of the URL. */
+export async function dialWebSocket(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<Transport> {
+  if (!/^wss?:\/\//.test(url))
+    throw new ConnectionError('refused', 'The URL of an executor begins with ws:// or wss://.');
+  // An executor of May 2026 drops a client that offers compression.
+  const webSocket = new WebSocket(url, {
+    headers,
+    perMessageDeflate: false,
+    maxPayload: limits.messageBytes,
+  });
+  return new Promise((resolve, reject) => {
+    let socket: Socket | undefined;
+    const abandon = (): void => {
+      webSocket.terminate();
+      reject(signal.reason as Error);
+    };
+    const settle = (): void => signal.removeEventListener('abort', abandon);
+    signal.addEventListener('abort', abandon, { once: true });
+    webSocket.once('upgrade', (response) => void (socket = response.socket));
+    webSocket.once('open', () => {
+      settle();
+      if (socket !== undefined) resolve(new WebSocketTransport(webSocket, socket));
+    });
+    webSocket.once('error', (cause) => {
+      settle();
+      if (!signal.aborted)
+        reject(new ConnectionError('refused', `The executor cannot be reached: ${cause.message}`, { cause }));
+    });
+  });
+}
+
+/** Starts an executor as a child that speaks over its standard input and output. It ends when the connection does. */
+export async function dialCommand(command: ExecutorCommand): Promise<Transport> {
+  const child = spawn(command.program, command.args ?? [], {
+    cwd: command.cwd,
+    env: command.env,
+    stdio: ['pipe', 'pipe', command.stderr ?? 'inherit'],
+    // A group of its own, so that ending it also ends what a wrapper script has started.
+    detached: true,
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => {
+      reject(
+        new ConnectionError('refused', `The executor's command cannot be started: ${cause.message}`, {
+          cause,
+        }),
+      );
+    });
+  });
+  if (child.stdout === null || child.stdin === null)
+    throw new ConnectionError('refused', 'The executor has no pipes.');
+  const transport = new LineTransport(child.stdout, child.stdin);
+  child.stdout.once('close', () => endCommand(child));
+  return transport;
+}
+
+function endCommand(child: ChildProcess): void {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const signalGroup = (signal: NodeJS.Signals): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, signal);
+    } catch {
+      // It has ended.
+    }
+  };
+  signalGroup('SIGTERM');
+  const timer = setTimeout(() => signalGroup('SIGKILL'), commandGraceMs);
+  child.once('exit', () => {
+    clearTimeout(timer);
+    // What a wrapper has left in the group.
+    signalGroup('SIGKILL');
+  });
+}

@@ -1,0 +1,24 @@
+/** The public names of the library: an executor for one's own host, and the client of any. */
+export {
+  type Address,
+  type Close,
+  type ConnectOptions,
+  ExecClient,
+  type ExecutorCommand,
+  type Exit,
+  type OutputChunk,
+  OutputLostError,
+  type OutputView,
+  type RemoteProcess,
+  type StartOptions,
+  type WriteOutcome,
+} from './client/exec-client.ts';
+export { type LocalExecutor, connectLocal } from './environments/local.ts';
+export { type ErrorName, RpcError, errorCodes } from './protocol/errors.ts';
+export { limits } from './protocol/limits.ts';
+export type { Method, Params, Result, WireParams, WireResult } from './protocol/methods.ts';
+export { ConnectionError } from './rpc/connection-error.ts';
+export { memoryTransportPair } from './rpc/memory-transport.ts';
+export type { CloseReason, Transport } from './rpc/transport.ts';
+export { ExecServer, type ExecServerOptions } from './server/exec-server.ts';
+export { type WebSocketListener, listenWebSocket } from './server/listen-websocket.ts';

@@ -1,0 +1,178 @@
+import { constants } from 'node:os';
+import type { OutputStream } from '../protocol/process.ts';
+import type { LaunchSpec } from './command.ts';
+import { Descriptor } from './descriptor.ts';
+import { spawnFailure } from './spawn-failure.ts';
+import { native } from './native.ts';
+
+const EOT = 0x04;
+const LF = 0x0a;
+
+export interface ChildExit {
+  /** 128+n when signal n ended it. */
+  readonly code: number;
+  readonly signal: NodeJS.Signals | null;
+  readonly usage: { readonly userCpuMs: number; readonly systemCpuMs: number };
+}
+
+export interface ChildEvents {
+  onOutput(stream: OutputStream, bytes: Buffer): void;
+  /** The program has ended. null: its status could not be read. */
+  onExit(exit: ChildExit | null): void;
+  /** Every output stream has ended, or was cut off by `detach`. */
+  onStreamsEnded(): void;
+}
+
+/** Starts a program. Throws an RpcError that names what is wrong when nothing was started. */
+export async function startChild(spec: LaunchSpec, events: ChildEvents): Promise<Child> {
+  const started = await native().spawn(spec.native);
+  if ('errno' in started) throw spawnFailure(started, spec);
+  return new Child(started, spec.native.rows > 0, events);
+}
+
+/** A running program with its pipes or PTY. */
+export class Child {
+  readonly pid: number;
+  readonly tty: boolean;
+  readonly #input: Descriptor | undefined;
+  readonly #outputs: Descriptor[] = [];
+  #openOutputs = 0;
+  #lastInputByte: number | undefined;
+  #reaped = false;
+  #discarded = false;
+
+  constructor(
+    fds: { pid: number; stdin: number; stdout: number; stderr: number },
+    tty: boolean,
+    events: ChildEvents,
+  ) {
+    this.pid = fds.pid;
+    this.tty = tty;
+    const output = (fd: number, stream: OutputStream): Descriptor => {
+      this.#openOutputs += 1;
+      const ended = (): void => {
+        this.#openOutputs -= 1;
+        if (this.#openOutputs === 0 && !this.#discarded) events.onStreamsEnded();
+      };
+      const descriptor = new Descriptor(fd, (bytes) => events.onOutput(stream, bytes), ended);
+      this.#outputs.push(descriptor);
+      return descriptor;
+    };
+    if (tty) {
+      this.#input = output(fds.stdin, 'pty');
+    } else {
+      output(fds.stdout, 'stdout');
+      output(fds.stderr, 'stderr');
+      if (fds.stdin >= 0) this.#input = new Descriptor(fds.stdin, undefined, () => {});
+    }
+    watchExit(this.pid, (exit) => {
+      if (this.#discarded) this.reap();
+      else events.onExit(exit);
+    });
+  }
+
+  get hasInput(): boolean {
+    return this.#input !== undefined;
+  }
+
+  /** Nobody can read what is written: the child has ended or closed its input. */
+  get inputBroken(): boolean {
+    return this.#input?.inputBroken ?? true;
+  }
+
+  async inputRoom(bytes: number): Promise<void> {
+    await this.#input?.room(bytes);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#lastInputByte = bytes.at(-1) ?? this.#lastInputByte;
+    this.#input?.write(bytes);
+  }
+
+  /** On a terminal, end of file counts only on an empty line: a line that has begun needs a first one to be handed over. */
+  closeInput(): void {
+    if (!this.tty) return this.#input?.endInput();
+    const byte = this.#input?.eofByte() ?? EOT;
+    const eof = byte > 0 ? byte : EOT;
+    const lineBegun =
+      this.#lastInputByte !== undefined && this.#lastInputByte !== LF && this.#lastInputByte !== eof;
+    this.write(Buffer.alloc(lineBegun ? 2 : 1, eof));
+  }
+
+  resize(rows: number, cols: number): void {
+    this.#input?.resize(rows, cols);
+  }
+
+  pauseOutput(paused: boolean): void {
+    for (const output of this.#outputs) output.pauseReading(paused);
+  }
+
+  /** Until it is reaped the pid and the group's id are this child's, even after it has ended. */
+  kill(signal: NodeJS.Signals, scope: 'group' | 'process'): boolean {
+    if (this.#reaped) return false;
+    try {
+      process.kill(scope === 'group' ? -this.pid : this.pid, signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Takes the output that is there already. After the exit that is all that the program itself wrote. */
+  readAvailable(): void {
+    for (const output of this.#outputs) output.readAvailable();
+  }
+
+  /** Stops reading and writing, whoever still holds the other ends. */
+  detach(): void {
+    for (const output of this.#outputs) output.destroy();
+    this.#input?.destroy();
+  }
+
+  /** Ends it without a trace: nobody is told any more. */
+  discard(): void {
+    this.#discarded = true;
+    this.kill('SIGKILL', 'group');
+    this.detach();
+  }
+
+  /** Gives the pid back. Only after the exit. */
+  reap(): void {
+    if (this.#reaped) return;
+    this.#reaped = true;
+    this.#input?.destroy();
+    native().reap(this.pid);
+  }
+}
+
+const watched = new Map<number, (exit: ChildExit | null) => void>();
+
+/** One SIGCHLD can stand for several children, so each one is asked. */
+function askAll(): void {
+  for (const [pid, onExit] of watched) {
+    const status = native().exitStatus(pid);
+    if (status === null) continue;
+    watched.delete(pid);
+    onExit(typeof status === 'number' ? null : readExit(status));
+  }
+  if (watched.size === 0) process.off('SIGCHLD', askAll);
+}
+
+function watchExit(pid: number, onExit: (exit: ChildExit | null) => void): void {
+  if (watched.size === 0) process.on('SIGCHLD', askAll);
+  watched.set(pid, onExit);
+  // It may have ended before the listener was there.
+  if (watched.size === 1) setImmediate(askAll);
+}
+
+function readExit([code, signal, userUs, systemUs]: readonly [number, number, number, number]): ChildExit {
+  const names = Object.entries(constants.signals) as [NodeJS.Signals, number][];
+  return {
+    code: signal === 0 ? code : 128 + signal,
+    signal:
+      signal === 0
+        ? null
+        : (names.find(([, number]) => number === signal)?.[0] ?? (`SIG${signal}` as NodeJS.Signals)),
+    usage: { userCpuMs: userUs / 1000, systemCpuMs: systemUs / 1000 },
+  };
+}

@@ -1,0 +1,66 @@
+import { RpcError, invalidRequest } from '../protocol/errors.ts';
+import type { ProcessStartParams } from '../protocol/process.ts';
+import { childVariables, loginShell } from './env-policy.ts';
+import type { NativeSpec } from './native.ts';
+
+/** Where a bare name is looked up when the process has no PATH: the C library's default. */
+const defaultPath = '/bin:/usr/bin';
+const defaultSize = { rows: 24, cols: 80 };
+
+/** What to start, resolved: nothing of it depends on the executor's own state any more. */
+export interface LaunchSpec {
+  readonly program: string;
+  readonly native: NativeSpec;
+}
+
+/** From a request to what the kernel gets. Throws what is wrong with it before anything starts. */
+export function launchSpec(params: ProcessStartParams, own: Readonly<Record<string, string>>): LaunchSpec {
+  refuseConfinement(params);
+  const [program = '', ...args] = params.argv;
+  if (program === '') throw unusable('argv[0] is empty: it must name the program to start.');
+  const env = childVariables(own, params.envPolicy, params.env);
+  const size = params.size ?? defaultSize;
+  if (params.tty && !env.has('SHELL')) env.set('SHELL', loginShell(own));
+  return {
+    program,
+    native: {
+      candidates: strings(candidates(program, env.get('PATH'))),
+      argv: strings([params.arg0 ?? program, ...args]),
+      env: strings([...env].map(([name, value]) => `${name}=${value}`)),
+      cwd: Buffer.concat([params.cwd.bytes, Buffer.alloc(1)]),
+      pipeStdin: params.pipeStdin ? 1 : 0,
+      rows: params.tty ? size.rows : 0,
+      cols: params.tty ? size.cols : 0,
+    },
+  };
+}
+
+/** A process never runs with less confinement than was asked for. */
+function refuseConfinement(params: ProcessStartParams): void {
+  const permissions = params.sandbox?.['permissions'] as { type?: unknown } | undefined;
+  if (params.sandbox != null && permissions?.type !== 'disabled') {
+    throw invalidRequest(
+      'This executor cannot enforce a sandbox. Send sandbox null, or permissions of type "disabled", to run the process unconfined.',
+    );
+  }
+  for (const name of ['managedNetwork', 'networkProxy'] as const) {
+    if (params[name] != null)
+      throw invalidRequest(`This executor cannot enforce ${name}. Send null to run without it.`);
+  }
+}
+
+function candidates(program: string, path: string | undefined): string[] {
+  if (program.includes('/')) return [program];
+  return (path ?? defaultPath).split(':').map((folder) => `${folder === '' ? '.' : folder}/${program}`);
+}
+
+/** The code is -32603 because clients in the field know these two as a failed start. */
+function unusable(message: string): RpcError {
+  return new RpcError('internalError', message, { data: { kind: 'badArguments' } });
+}
+
+function strings(items: readonly string[]): Buffer {
+  if (items.some((item) => item.includes('\0')))
+    throw unusable('argv, arg0 and env must not contain a NUL character.');
+  return Buffer.from(items.map((item) => `${item}\0`).join(''));
+}

@@ -1,0 +1,58 @@
+import { createRequire } from 'node:module';
+import { isMainThread } from 'node:worker_threads';
+
+/** What native/ offers. Numbers below zero are -errno. */
+interface Native {
+  /** The strings of `candidates`, `argv`, `env` and `cwd` each end with NUL. rows 0: pipes instead of a PTY. */
+  spawn(spec: NativeSpec): Promise<NativeChild | NativeFailure>;
+  pollOpen(fd: number, onReady: (events: number) => void): object;
+  pollSet(poll: object, mask: number): void;
+  pollClose(poll: object): void;
+  read(fd: number, target: Uint8Array, offset: number, count: number): number;
+  write(fd: number, source: Uint8Array, offset: number, count: number): number;
+  resize(fd: number, rows: number, cols: number): number;
+  eofByte(fd: number): number;
+  /** null while it runs; else exit code or -1, signal or 0, user and system CPU time in microseconds. */
+  exitStatus(pid: number): null | number | readonly [number, number, number, number];
+  reap(pid: number): number;
+}
+
+export interface NativeSpec {
+  readonly candidates: Buffer;
+  readonly argv: Buffer;
+  readonly env: Buffer;
+  readonly cwd: Buffer;
+  readonly pipeStdin: number;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** Descriptors, -1 where there is none. A PTY has one, `stdin`, for both directions. */
+export interface NativeChild {
+  readonly pid: number;
+  readonly stdin: number;
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+export interface NativeFailure {
+  readonly errno: number;
+  readonly stage: 'setup' | 'cwd' | 'exec';
+}
+
+let loaded: Native | undefined;
+
+/** Loaded at the first process, so that a client without processes needs no native code. */
+export function native(): Native {
+  if (loaded !== undefined) return loaded;
+  if (!isMainThread) throw new Error('Processes can be started only from the main thread of Node.');
+  try {
+    loaded = createRequire(import.meta.url)('../../build/Release/exec_server_native.node') as Native;
+    return loaded;
+  } catch (cause) {
+    throw new Error(
+      'The native part of exec-server is missing; `npm rebuild exec-server` (in a clone: `npm ci`) builds it.',
+      { cause },
+    );
+  }
+}

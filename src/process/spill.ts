@@ -1,0 +1,212 @@
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type JournalEvent, decodeEvents, encodeEvents, takeWithin } from './journal-event.ts';
+
+/** Bytes of one file; a file whose blocks are all dropped gives its space back. */
+const segmentBytes = 16 * 1024 * 1024;
+/** Remembered drops; beyond it neighbours are added together. */
+const rememberedDrops = 1024;
+
+/** What the spills of an executor share. */
+export interface SpillBudget {
+  /** Where the files are made. They lose their name at once, so that a crash leaves nothing behind. */
+  readonly directory: string;
+  readonly bytesPerProcess: number;
+  readonly bytesTotal: number;
+  /** Bytes that all spills hold, on disk or on their way to it. */
+  usedBytes: number;
+}
+
+/** Some consecutive events. `content` is there until they are written, `place` from then on. */
+interface Block {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly outputBytes: number;
+  readonly size: number;
+  content: Buffer | undefined;
+  place: { readonly segment: Segment; readonly position: number } | undefined;
+}
+
+interface Segment {
+  readonly file: FileHandle;
+  end: number;
+  /** Blocks in it and reads of it, plus one while it is written to. Nobody left: the file is closed. */
+  users: number;
+}
+
+/** The older part of a journal, in files. What does not fit, or cannot be written, is dropped from the oldest on. */
+export class Spill {
+  readonly #budget: SpillBudget;
+  #blocks: Block[] = [];
+  #drops: { readonly lastSeq: number; readonly bytes: number }[] = [];
+  #usedBytes = 0;
+  #pendingBytes = 0;
+  #droppedBytes = 0;
+  #segment: Segment | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #disposed = false;
+
+  constructor(budget: SpillBudget) {
+    this.#budget = budget;
+  }
+
+  /** Bytes that are not on disk yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  get droppedBytes(): number {
+    return this.#droppedBytes;
+  }
+
+  /** The first event after the cursor that is here. */
+  firstSeqAfter(afterSeq: number): number | undefined {
+    const block = this.#blocks.find((candidate) => candidate.lastSeq > afterSeq);
+    return block && Math.max(block.firstSeq, afterSeq + 1);
+  }
+
+  /** Dropped output bytes after the cursor, as exactly as whole blocks tell. */
+  droppedBytesAfter(afterSeq: number): number {
+    return this.#drops.reduce((sum, drop) => (drop.lastSeq > afterSeq ? sum + drop.bytes : sum), 0);
+  }
+
+  /** Takes events that follow those of the last call. Resolves when they are on disk, or dropped. */
+  append(events: readonly JournalEvent[]): Promise<void> {
+    const content = encodeEvents(events);
+    const block: Block = {
+      firstSeq: events[0]?.seq ?? 0,
+      lastSeq: events.at(-1)?.seq ?? 0,
+      outputBytes: events.reduce((sum, event) => sum + event.bytes.length, 0),
+      size: content.length,
+      content,
+      place: undefined,
+    };
+    this.#blocks.push(block);
+    this.#count(block.size);
+    this.#pendingBytes += block.size;
+    this.#dropWhile(() => this.#overLimit());
+    this.#writing = this.#writing.then(() => this.#write(block));
+    return this.#writing;
+  }
+
+  /** Events from right after the cursor on; none when they are no longer here. */
+  async read(afterSeq: number, maxBytes: number, maxEvents: number): Promise<JournalEvent[]> {
+    const block = this.#blocks.find(
+      (candidate) => candidate.lastSeq > afterSeq && candidate.firstSeq <= afterSeq + 1,
+    );
+    if (block === undefined) return [];
+    try {
+      const events = [...decodeEvents(block.content ?? (await readBlock(block)))];
+      return takeWithin(events.slice(afterSeq + 1 - block.firstSeq), maxBytes, maxEvents);
+    } catch {
+      // A disk that does not give back what it took: the loss is named, as for one that took nothing.
+      this.#dropWhile(() => this.#blocks.includes(block));
+      return [];
+    }
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const block of this.#blocks) this.#forget(block);
+    this.#blocks = [];
+    void this.#writing.then(() => release(this.#segment));
+  }
+
+  async #write(block: Block): Promise<void> {
+    const { content } = block;
+    try {
+      if (content === undefined) return;
+      const segment = await this.#segmentFor(block.size);
+      const position = segment.end;
+      segment.end += block.size;
+      for (let done = 0; done < content.length;) {
+        done += (await segment.file.write(content, done, content.length - done, position + done))
+          .bytesWritten;
+      }
+      // It may have been dropped meanwhile.
+      if (block.content === undefined) return;
+      segment.users += 1;
+      block.place = { segment, position };
+      block.content = undefined;
+    } catch {
+      // A full or broken disk.
+      this.#dropWhile(() => this.#blocks.includes(block));
+    } finally {
+      this.#pendingBytes -= block.size;
+    }
+  }
+
+  async #segmentFor(size: number): Promise<Segment> {
+    const current = this.#segment;
+    if (current !== undefined && current.end + size <= segmentBytes) return current;
+    this.#segment = undefined;
+    release(current);
+    const path = join(this.#budget.directory, `exec-server-journal-${randomUUID()}`);
+    const file = await open(path, 'wx+', 0o600);
+    this.#segment = { file, end: 0, users: 1 };
+    await unlink(path);
+    return this.#segment;
+  }
+
+  #overLimit(): boolean {
+    return this.#usedBytes > this.#budget.bytesPerProcess || this.#budget.usedBytes > this.#budget.bytesTotal;
+  }
+
+  /** Drops the oldest blocks while the condition holds. */
+  #dropWhile(condition: () => boolean): void {
+    while (condition()) {
+      const block = this.#blocks.shift();
+      if (block === undefined) return;
+      this.#forget(block);
+      this.#droppedBytes += block.outputBytes;
+      this.#drops.push({ lastSeq: block.lastSeq, bytes: block.outputBytes });
+      if (this.#drops.length > rememberedDrops) this.#drops = mergePairs(this.#drops);
+    }
+  }
+
+  #forget(block: Block): void {
+    this.#count(-block.size);
+    block.content = undefined;
+    release(block.place?.segment);
+    block.place = undefined;
+  }
+
+  #count(bytes: number): void {
+    this.#usedBytes += bytes;
+    this.#budget.usedBytes += bytes;
+  }
+}
+
+async function readBlock(block: Block): Promise<Buffer> {
+  if (block.place === undefined) throw new Error('The block was dropped.');
+  const { segment, position } = block.place;
+  const content = Buffer.allocUnsafeSlow(block.size);
+  segment.users += 1;
+  try {
+    const { bytesRead } = await segment.file.read(content, 0, content.length, position);
+    if (bytesRead !== block.size) throw new Error('The block was not read whole.');
+    return content;
+  } finally {
+    release(segment);
+  }
+}
+
+function release(segment: Segment | undefined): void {
+  if (segment === undefined) return;
+  segment.users -= 1;
+  if (segment.users === 0) void segment.file.close().catch(() => {});
+}
+
+function mergePairs<D extends { readonly lastSeq: number; readonly bytes: number }>(
+  drops: readonly D[],
+): { lastSeq: number; bytes: number }[] {
+  const merged: { lastSeq: number; bytes: number }[] = [];
+  for (let i = 0; i < drops.length; i += 2) {
+    const [first, second] = [drops[i], drops[i + 1]];
+    if (first !== undefined)
+      merged.push({ lastSeq: (second ?? first).lastSeq, bytes: first.bytes + (second?.bytes ?? 0) });
+  }
+  return merged;
+}

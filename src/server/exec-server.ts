@@ -1,0 +1,76 @@
+import { tmpdir } from 'node:os';
+import { JournalBudget } from '../process/journal.ts';
+import { limits } from '../protocol/limits.ts';
+import type { CloseReason, Transport } from '../rpc/transport.ts';
+import { type Logger, silentLogger } from '../telemetry/logger.ts';
+import { Connection, type ConnectionShared } from './connection.ts';
+import { environmentFacts } from './environment-facts.ts';
+import { environmentHandlers } from './handlers/environment.ts';
+import { processHandlers } from './handlers/process.ts';
+import { SessionRegistry } from './session-registry.ts';
+
+export interface ExecServerOptions {
+  /** The executor's own variables: what envPolicy takes from. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly log?: Logger;
+  /** Where output that does not fit into memory goes. The system's temporary directory if absent. */
+  readonly journalDirectory?: string | undefined;
+  /** Bytes on disk for the output of one process, and of all together. */
+  readonly journalDiskBytes?: number | undefined;
+  readonly journalDiskTotalBytes?: number | undefined;
+  readonly closedRetentionMs?: number | undefined;
+  readonly detachedSessionMs?: number | undefined;
+}
+
+/** An executor. Every transport meets here: `serve` is the same for all of them. */
+export class ExecServer {
+  readonly #connections = new Set<Connection>();
+  readonly #shared: ConnectionShared;
+  #draining = false;
+
+  constructor(options: ExecServerOptions) {
+    const diskBytes = options.journalDiskBytes ?? limits.journalDiskBytes;
+    const budget = new JournalBudget({
+      directory: options.journalDirectory ?? tmpdir(),
+      bytesPerProcess: diskBytes,
+      bytesTotal: options.journalDiskTotalBytes ?? limits.journalDiskTotalBytes,
+      usedBytes: 0,
+    });
+    const { env, closedRetentionMs, detachedSessionMs } = options;
+    this.#shared = {
+      sessions: new SessionRegistry({ budget, env, closedRetentionMs, detachedSessionMs }),
+      handlers: { ...environmentHandlers, ...processHandlers },
+      environment: environmentFacts(env, diskBytes),
+      draining: () => this.#draining,
+      log: options.log ?? silentLogger,
+    };
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Serves one client until its connection ends. The transport has not been attached to anything yet. */
+  async serve(transport: Transport): Promise<CloseReason> {
+    const connection = new Connection(transport, this.#shared);
+    this.#shared.log.info({ transport: transport.kind }, 'connection opened');
+    this.#connections.add(connection);
+    if (this.#draining) connection.close(goingAway);
+    const reason = await connection.closed;
+    this.#connections.delete(connection);
+    return reason;
+  }
+
+  /** Ends every process, then every connection. Resolves when nothing is left. */
+  async close(graceMs = 0): Promise<void> {
+    this.#draining = true;
+    await this.#shared.sessions.dispose('shutdown', graceMs);
+    const closing = [...this.#connections].map(async (connection) => {
+      connection.close(goingAway);
+      await connection.closed;
+    });
+    await Promise.all(closing);
+  }
+}
+
+const goingAway: CloseReason = { kind: 'goingAway', message: 'the executor is shutting down' };

@@ -1,0 +1,22 @@
+import type { EnvironmentInfo } from '../protocol/environment.ts';
+import type { Method, Params, WireResult } from '../protocol/methods.ts';
+import type { RequestContext } from '../rpc/peer.ts';
+import type { OutputPush } from './output-push.ts';
+import type { Session } from './session.ts';
+
+/** What a handler of an open session works with. */
+export interface SessionContext {
+  readonly session: Session;
+  readonly push: OutputPush;
+  readonly environment: EnvironmentInfo;
+  readonly draining: () => boolean;
+  readonly request: RequestContext;
+}
+
+/** One handler for each row of the protocol table but `initialize`, which is the connection's own. A missing one does not compile. */
+export type Handlers = {
+  readonly [M in Exclude<Method, 'initialize'>]: (
+    params: Params<M>,
+    context: SessionContext,
+  ) => WireResult<M> | Promise<WireResult<M>>;
+};
