@@ -86,9 +86,9 @@ export class EventWindow {
 
   /** Resolves when another event is in order; rejects when none will be. */
   async more(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
-    await this.#waiting.promise;
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure === undefined) await this.#waiting.promise;
+    const failure = this.#failure;
+    if (failure !== undefined) throw failure;
   }
 
   /** No further event will come. */

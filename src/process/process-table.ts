@@ -1,4 +1,4 @@
-import { invalidRequest } from '../protocol/errors.ts';
+import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { EndReason, ProcessStartParams } from '../protocol/process.ts';
 import { launchSpec } from './command.ts';
@@ -32,6 +32,12 @@ export class ProcessTable {
     if (this.#processes.has(id)) {
       throw invalidRequest(
         `process ${id} already exists; an id is free again some time after its process has closed.`,
+      );
+    }
+    if (this.#processes.size - this.#retentions.size >= limits.liveProcesses) {
+      throw new RpcError(
+        'overloaded',
+        `The session has ${limits.liveProcesses} processes; end one before the next start.`,
       );
     }
     const process = new ManagedProcess(params, this.#options.budget);
@@ -82,12 +88,19 @@ export class ProcessTable {
     if (this.#disposed) return;
     const timer = setTimeout(() => {
       // A slow connection has not had everything yet.
-      if (process.journal.watched) return this.#retain(process);
-      this.#retentions.delete(process);
-      this.#processes.delete(process.id);
-      process.dispose();
+      if (process.journal.watched) this.#retain(process);
+      else this.#forget(process);
     }, this.#options.closedRetentionMs ?? limits.closedRetentionMs);
     timer.unref();
     this.#retentions.set(process, timer);
+    const [oldest] = this.#retentions.keys();
+    if (oldest !== undefined && this.#retentions.size > limits.closedProcesses) this.#forget(oldest);
+  }
+
+  #forget(process: ManagedProcess): void {
+    clearTimeout(this.#retentions.get(process));
+    this.#retentions.delete(process);
+    this.#processes.delete(process.id);
+    process.dispose();
   }
 }

@@ -35,11 +35,17 @@ interface Segment {
   users: number;
 }
 
+/** Output that a limit took: the bytes of the events up to `lastSeq`, from the drop before on. */
+interface Drop {
+  readonly lastSeq: number;
+  readonly bytes: number;
+}
+
 /** The older part of a journal, in files. What does not fit, or cannot be written, is dropped from the oldest on. */
 export class Spill {
   readonly #budget: SpillBudget;
   #blocks: Block[] = [];
-  #drops: { readonly lastSeq: number; readonly bytes: number }[] = [];
+  #drops: Drop[] = [];
   #usedBytes = 0;
   #pendingBytes = 0;
   #droppedBytes = 0;
@@ -199,14 +205,12 @@ function release(segment: Segment | undefined): void {
   if (segment.users === 0) void segment.file.close().catch(() => {});
 }
 
-function mergePairs<D extends { readonly lastSeq: number; readonly bytes: number }>(
-  drops: readonly D[],
-): { lastSeq: number; bytes: number }[] {
-  const merged: { lastSeq: number; bytes: number }[] = [];
+function mergePairs(drops: readonly Drop[]): Drop[] {
+  const merged: Drop[] = [];
   for (let i = 0; i < drops.length; i += 2) {
     const [first, second] = [drops[i], drops[i + 1]];
-    if (first !== undefined)
-      merged.push({ lastSeq: (second ?? first).lastSeq, bytes: first.bytes + (second?.bytes ?? 0) });
+    if (first === undefined) break;
+    merged.push({ lastSeq: (second ?? first).lastSeq, bytes: first.bytes + (second?.bytes ?? 0) });
   }
   return merged;
 }

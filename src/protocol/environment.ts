@@ -6,12 +6,9 @@ export const EnvironmentInfo = z.object({
     .meta({ description: "The login shell of the executor's user." }),
   cwd: z.string().nullish().meta({ description: "The executor's working directory, a file: URI." }),
   executorVersion: z.string().optional(),
-  providerId: z
-    .string()
-    .optional()
-    .meta({
-      description: 'sha256: and 64 hex digits; the same for one host and one release of the executor.',
-    }),
+  providerId: z.string().optional().meta({
+    description: 'sha256: and 64 hex digits; the same for one host and one release of the executor.',
+  }),
   userHomeDir: z.string().optional().meta({ description: 'file: URI' }),
   platformOs: z.string().optional().meta({ description: 'linux or macos' }),
   tempDir: z.string().optional().meta({ description: 'file: URI' }),

@@ -46,6 +46,13 @@ export const limits = {
   /** Write ids remembered for each process, to tell a retry from a new write. */
   writeIds: 4096,
 
+  /** Processes of one session that have not closed. A start beyond is refused. */
+  liveProcesses: 4096,
+  /** Closed processes of one session that stay readable; beyond it the oldest goes early. */
+  closedProcesses: 4096,
+  /** Sessions of an executor, detached ones included. A client beyond is refused. */
+  sessions: 4096,
+
   /** Milliseconds that a closed process and its output stay readable. */
   closedRetentionMs: 80_000,
   /** Milliseconds that a session outlives its connection. */

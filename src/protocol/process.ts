@@ -100,11 +100,9 @@ const StreamTotals = z
   .object({ stdout: Count.optional(), stderr: Count.optional(), pty: Count.optional() })
   .meta({ description: 'Bytes that the process wrote on each stream, dropped ones included.' });
 
-const Gap = z
-  .object({ fromSeq: Count, toSeq: Count, bytes: Count })
-  .meta({
-    description: 'Output that a limit of the journal dropped: events fromSeq to toSeq, both included.',
-  });
+const Gap = z.object({ fromSeq: Count, toSeq: Count, bytes: Count }).meta({
+  description: 'Output that a limit of the journal dropped: events fromSeq to toSeq, both included.',
+});
 export type Gap = z.infer<typeof Gap>;
 
 export const ProcessReadParams = z.object({
@@ -133,15 +131,10 @@ export const ProcessReadResult = z.object({
 export const ProcessWriteParams = z.object({
   processId: ProcessId,
   chunk: Bytes,
-  writeId: z
-    .string()
-    .min(1, 'must not be empty')
-    .max(256)
-    .optional()
-    .meta({
-      description:
-        'Idempotency key: a second write of the process with the same one is answered and not written.',
-    }),
+  writeId: z.string().min(1, 'must not be empty').max(256).optional().meta({
+    description:
+      'Idempotency key: a second write of the process with the same one is answered and not written.',
+  }),
 });
 
 export const WriteStatus = z.enum(['accepted', 'unknownProcess', 'stdinClosed', 'starting']);
@@ -151,13 +144,10 @@ export const ProcessWriteResult = z.object({
     description:
       'accepted: queued in order. stdinClosed: started without pipeStdin, or closed by process/closeStdin.',
   }),
-  discarded: z
-    .boolean()
-    .optional()
-    .meta({
-      description:
-        'true: accepted, but nobody can read it any more, because the process ended or closed its input.',
-    }),
+  discarded: z.boolean().optional().meta({
+    description:
+      'true: accepted, but nobody can read it any more, because the process ended or closed its input.',
+  }),
   duplicate: z
     .boolean()
     .optional()
@@ -200,13 +190,10 @@ export const ProcessTerminateResult = z.object({
   running: z
     .boolean()
     .meta({ description: 'Whether the process was starting or running when the request came.' }),
-  survivors: z
-    .array(Survivor)
-    .optional()
-    .meta({
-      description:
-        'Processes of its terminal session that SIGKILL has not ended (yet). One that left it by setsid is not seen.',
-    }),
+  survivors: z.array(Survivor).optional().meta({
+    description:
+      'Processes of its terminal session that SIGKILL has not ended (yet). One that left it by setsid is not seen.',
+  }),
 });
 
 export const ProcessListParams = z.object({
@@ -259,13 +246,10 @@ export const ProcessClosed = z.object({
   droppedBytes: Count.optional().meta({
     description: 'Bytes of it that a limit of the journal dropped, all streams together.',
   }),
-  streamsEnded: z
-    .boolean()
-    .optional()
-    .meta({
-      description:
-        'false: process/terminate closed it while a descendant still held a stream; later output is not seen.',
-    }),
+  streamsEnded: z.boolean().optional().meta({
+    description:
+      'false: process/terminate closed it while a descendant still held a stream; later output is not seen.',
+  }),
 });
 
 export const ProcessGap = Gap.extend({ processId: z.string() });

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { invalidParams } from '../protocol/errors.ts';
 
 /** Issues named in one error text; a hostile message can have thousands. */

@@ -44,7 +44,9 @@ export const closeCodes = {
   internalError: 1011,
 } as const;
 
+/** 1005 stands for a Close frame without a code: the other side was done. */
 export function closeKind(code: number): CloseReason['kind'] {
+  if (code === 1005) return 'normal';
   for (const [kind, known] of Object.entries(closeCodes)) {
     if (known === code) return kind as keyof typeof closeCodes;
   }

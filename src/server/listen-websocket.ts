@@ -1,4 +1,4 @@
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import websocketPlugin from '@fastify/websocket';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { WebSocket } from 'ws';
@@ -32,7 +32,7 @@ export async function listenWebSocket(
       reply.code(400).send('A client of the executor connects here with a WebSocket.\n'),
     wsHandler: (webSocket, request) => {
       keepAlive(webSocket);
-      void server.serve(new WebSocketTransport(webSocket, request.raw.socket as Socket));
+      void server.serve(new WebSocketTransport(webSocket, request.raw.socket));
     },
   });
   app.route({

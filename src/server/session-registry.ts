@@ -24,6 +24,12 @@ export class SessionRegistry {
   }
 
   create(owner: object): Session {
+    if (this.#entries.size >= limits.sessions) {
+      throw new RpcError(
+        'overloaded',
+        `The executor has ${limits.sessions} sessions; try again when some have ended.`,
+      );
+    }
     const session = new Session(this.#options);
     this.#entries.set(session.id, { session, owner });
     return session;
