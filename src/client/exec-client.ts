@@ -3,7 +3,6 @@ import { z } from 'zod';
 import type { EnvironmentInfo } from '../protocol/environment.ts';
 import { RpcError, errorCodes } from '../protocol/errors.ts';
 import {
-  type Event,
   type Method,
   type Result,
   type ServerNotification,
@@ -18,6 +17,7 @@ import { Peer } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
 import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
+import { readEvent } from './event-window.ts';
 import { RemoteProcess } from './remote-process.ts';
 
 export type { ExecutorCommand } from './dial.ts';
@@ -211,24 +211,8 @@ export class ExecClient implements AsyncDisposable {
       this.#peer.close({ kind: 'protocolError', message: `${name}: ${describe('params', decoded.error)}` });
       return;
     }
-    const event = decoded.data as Event<ServerNotification>;
-    const process = this.#processes.get(event.processId);
-    if (process === undefined) return;
-    switch (name) {
-      case 'process/output': {
-        const { seq, stream, chunk } = event as Event<'process/output'>;
-        return process.receive({ kind: 'output', seq, stream, bytes: chunk });
-      }
-      case 'process/exited':
-        return process.receive({ kind: 'exited', ...(event as Event<'process/exited'>) });
-      case 'process/closed':
-        process.receive({ kind: 'closed', ...(event as Event<'process/closed'>) });
-        return;
-      case 'process/gap': {
-        const gap = event as Event<'process/gap'>;
-        process.receive({ kind: 'gap', seq: gap.toSeq, gap });
-      }
-    }
+    if ('processId' in decoded.data)
+      this.#processes.get(decoded.data.processId)?.receive(readEvent(name, decoded.data));
   }
 
   #end(reason: CloseReason): void {

@@ -1,5 +1,6 @@
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import type { ProcessStartParams } from '../protocol/process.ts';
+import { refuseSandbox } from '../sandbox/refuse.ts';
 import { childVariables, loginShell } from './env-policy.ts';
 import type { NativeSpec } from './native.ts';
 
@@ -35,14 +36,8 @@ export function launchSpec(params: ProcessStartParams, own: Readonly<Record<stri
   };
 }
 
-/** A process never runs with less confinement than was asked for. */
 function refuseConfinement(params: ProcessStartParams): void {
-  const permissions = params.sandbox?.['permissions'] as { type?: unknown } | undefined;
-  if (params.sandbox != null && permissions?.type !== 'disabled') {
-    throw invalidRequest(
-      'This executor cannot enforce a sandbox. Send sandbox null, or permissions of type "disabled", to run the process unconfined.',
-    );
-  }
+  refuseSandbox(params.sandbox);
   for (const name of ['managedNetwork', 'networkProxy'] as const) {
     if (params[name] != null)
       throw invalidRequest(`This executor cannot enforce ${name}. Send null to run without it.`);

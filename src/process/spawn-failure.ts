@@ -1,5 +1,6 @@
 import { getSystemErrorMap } from 'node:util';
 import { RpcError } from '../protocol/errors.ts';
+import { osErrorText } from '../support/os-error.ts';
 import type { LaunchSpec } from './command.ts';
 import type { NativeFailure } from './native.ts';
 
@@ -32,10 +33,9 @@ const kinds: Readonly<Record<string, Kind>> = {
  * on; `data.kind` is for programs.
  */
 export function spawnFailure(failure: NativeFailure, spec: LaunchSpec): RpcError {
-  const [name, description] = getSystemErrorMap().get(-failure.errno) ?? ['', 'unknown error'];
+  const name = getSystemErrorMap().get(-failure.errno)?.[0] ?? '';
   const kind = failure.stage === 'cwd' ? 'badCwd' : (kinds[name] ?? 'failed');
-  const os = `${description} (os error ${failure.errno})`;
-  return new RpcError('internalError', `${whatFailed(failure, kind, spec)}: ${os}`, {
+  return new RpcError('internalError', `${whatFailed(failure, kind, spec)}: ${osErrorText(failure.errno)}`, {
     data: { kind, errno: failure.errno },
   });
 }

@@ -53,6 +53,21 @@ export const limits = {
   /** Sessions of an executor, detached ones included. A client beyond is refused. */
   sessions: 4096,
 
+  /** Bytes of one block of an open file. */
+  fileBlockBytes: 1 * MiB,
+  /** Bytes that fs/readFile gives at once: what base64 and one text of the runtime can hold with room to spare. */
+  readFileBytes: 256 * MiB,
+  /** Open files of one connection. */
+  fileHandles: 128,
+  /** Bytes of a handle's id. */
+  handleIdBytes: 32,
+  /** What fs/walk may be asked for. */
+  walkDepth: 64,
+  walkDirectories: 10_000,
+  walkEntries: 50_000,
+  /** Paths of one fs/watchMissing. */
+  missingPaths: 1024,
+
   /** Milliseconds that a closed process and its output stay readable. */
   closedRetentionMs: 80_000,
   /** Milliseconds that a session outlives its connection. */

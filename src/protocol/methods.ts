@@ -1,29 +1,10 @@
 import { z } from 'zod';
 import { EnvironmentInfo, EnvironmentStatusResult } from './environment.ts';
+import { fileRequests } from './file-methods.ts';
+import { MissingChanged } from './file-system.ts';
 import * as process from './process.ts';
+import { Empty, None, type NotificationRow, type RequestRow } from './row.ts';
 import { InitializeParams, InitializeResult } from './session.ts';
-
-/** Who may call a method: `connection` anybody who is connected, `session` a client that has sent `initialized`. */
-type Gate = 'connection' | 'session';
-
-interface RequestRow {
-  readonly params: z.ZodType;
-  readonly result: z.ZodType;
-  readonly gate: Gate;
-  /** Not a method of the codex executor. */
-  readonly extension?: true;
-  readonly summary: string;
-}
-
-interface NotificationRow {
-  readonly params: z.ZodType;
-  readonly extension?: true;
-  readonly summary: string;
-}
-
-/** Methods without parameters take none, null or {}. */
-const None = z.union([z.null(), z.strictObject({})]).optional();
-const Empty = z.object({});
 
 /**
  * The protocol. Types, validation, dispatch, the client's calls, docs/protocol.md and the JSON Schemas come from these rows; a
@@ -102,6 +83,7 @@ export const requests = {
     extension: true,
     summary: "Lists the session's processes.",
   },
+  ...fileRequests,
 } as const satisfies Record<string, RequestRow>;
 
 /** From the client to the executor. */
@@ -131,6 +113,11 @@ export const serverNotifications = {
     extension: true,
     summary:
       'Stands for the events that a limit of the journal dropped before this connection could take them.',
+  },
+  'fs/missingChanged': {
+    params: MissingChanged,
+    summary:
+      'A path of the fs/watchMissing with this id has appeared, or the present one has gone. The watch is over.',
   },
 } as const satisfies Record<string, NotificationRow>;
 

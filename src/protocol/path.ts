@@ -5,40 +5,60 @@ export interface EnvironmentPath {
   readonly form: 'uri' | 'plain';
 }
 
-const scheme = /^([a-z][a-z0-9+.-]*):/i;
-
-/** Reads an absolute path or a `file:` URI. Answers a text that says what is wrong where it is neither. */
-export function parsePath(text: string): EnvironmentPath | string {
-  if (text.includes('\0')) return 'must not contain a NUL character';
-  if (text.startsWith('/')) return { bytes: Buffer.from(text), form: 'plain' };
-  const name = scheme.exec(text)?.[1]?.toLowerCase();
-  if (name === undefined) return 'must be an absolute path or a file: URI';
-  if (name !== 'file') return `has the scheme "${name}"; only file: URIs and absolute paths name a path here`;
-  return parseFileUri(text.slice('file:'.length));
+/**
+ * What is wrong with a path. `elsewhere`: it is well-formed, and names something that cannot be on this executor; clients know that as
+ * another error than a text that is no path.
+ */
+export interface PathProblem {
+  readonly problem: string;
+  readonly elsewhere: boolean;
 }
 
-function parseFileUri(rest: string): EnvironmentPath | string {
-  if (rest.includes('?')) return 'must not have a query';
-  if (rest.includes('#')) return 'must not have a fragment';
+const scheme = /^([a-z][a-z0-9+.-]*):/i;
+
+/** Reads an absolute path or a `file:` URI. */
+export function parsePath(text: string): EnvironmentPath | PathProblem {
+  const trimmed = text.trimStart();
+  if (text.startsWith('/')) return parsePlain(text);
+  const name = scheme.exec(trimmed)?.[1]?.toLowerCase();
+  if (name === undefined) return wrong('must be an absolute path or a file: URI');
+  if (name !== 'file')
+    return wrong(`has the scheme "${name}"; only file: URIs and absolute paths name a path here`);
+  return parseFileUri(trimmed.slice('file:'.length));
+}
+
+const wrong = (problem: string): PathProblem => ({ problem, elsewhere: false });
+const elsewhere = (problem: string): PathProblem => ({ problem, elsewhere: true });
+
+function parsePlain(text: string): EnvironmentPath | PathProblem {
+  if (text.includes('\0')) return elsewhere('must not contain a NUL character');
+  const segments = text.split('/').filter((segment) => segment !== '');
+  return { bytes: Buffer.from(removeDotSegments(segments)), form: 'plain' };
+}
+
+function parseFileUri(rest: string): EnvironmentPath | PathProblem {
+  if (rest.includes('?')) return wrong('must not have a query');
+  if (rest.includes('#')) return wrong('must not have a fragment');
   let path = rest;
   if (rest.startsWith('//')) {
     const slash = rest.indexOf('/', 2);
     const host = slash < 0 ? rest.slice(2) : rest.slice(2, slash);
-    if (host !== '' && host.toLowerCase() !== 'localhost') return 'must not name a host other than localhost';
+    if (host !== '' && host.toLowerCase() !== 'localhost')
+      return elsewhere('must not name a host other than localhost');
     path = slash < 0 ? '/' : rest.slice(slash);
   }
-  if (!path.startsWith('/')) return 'must be an absolute file: URI, such as file:///work';
-  if (/^\/[a-z](:|%3a|\|)(\/|$)/i.test(path))
-    return 'names a Windows drive, which does not exist on this executor';
+  if (/^\/?[a-z](:|%3a|\|)(\/|$)/i.test(path))
+    return elsewhere('names a Windows drive, which does not exist on this executor');
   // Dot segments go before decoding: an escaped separator (%2F) is part of the path that it decodes to, not of the URI's structure.
-  const bytes = percentDecode(removeDotSegments(path));
-  if (bytes.includes(0)) return 'must not contain a NUL character';
+  const bytes = percentDecode(removeDotSegments(path.replace(/^\//, '').split('/')));
+  if (bytes.includes(0)) return wrong('must not contain a NUL character');
   return { bytes, form: 'uri' };
 }
 
-function removeDotSegments(path: string): string {
+/** Absolute, without `.` and `..`, which are resolved as text: before any link is followed. */
+function removeDotSegments(segments: readonly string[]): string {
   const kept: string[] = [];
-  for (const segment of path.split('/').slice(1)) {
+  for (const segment of segments) {
     const plain = segment.replace(/%2e/gi, '.');
     if (plain === '..') kept.pop();
     else if (plain !== '.') kept.push(segment);
@@ -59,11 +79,19 @@ function percentDecode(text: string): Buffer {
   return target.subarray(0, length);
 }
 
-/** Writes an absolute path as a `file:` URI. */
-export function toFileUri(path: string): string {
-  const escaped = path
-    .split('/')
-    .map((segment) => encodeURIComponent(segment).replace(/%(3A|40|24|26|2B|2C|3B|3D)/g, decodeURIComponent))
-    .join('/');
-  return `file://${escaped}`;
+/** Writes an absolute path as a `file:` URI. Bytes that are no UTF-8 are escaped one by one, so that the URI names the same file. */
+export function toFileUri(path: string | Uint8Array): string {
+  let uri = 'file://';
+  for (const byte of typeof path === 'string' ? Buffer.from(path) : path) {
+    const char = String.fromCharCode(byte);
+    uri += /[A-Za-z0-9/._~!$&'()*+,;=:@-]/.test(char)
+      ? char
+      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return uri;
+}
+
+/** A path in the form in which the request named its own. */
+export function showPath(bytes: Buffer, form: EnvironmentPath['form']): string {
+  return form === 'uri' ? toFileUri(bytes) : bytes.toString();
 }

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { limits } from './limits.ts';
 import { type EnvironmentPath, parsePath } from './path.ts';
 
+/** In `params` of an issue: the parameter is one that clients know to be refused with -32600 instead of -32602. */
+export const invalidRequestIssue = { error: 'invalidRequest' } as const;
+
 const padding = /={0,2}$/;
 
 /** Decodes RFC 4648 base64, standard alphabet with padding and nothing else; undefined where the text is anything else. */
@@ -33,16 +36,41 @@ export const Bytes = z
   })
   .meta({ description: 'Bytes as RFC 4648 base64, standard alphabet, with padding.' });
 
-/** A path of the environment: an absolute path or a `file:` URI. */
-export const Path = z
+/** The same where clients know a refusal as -32600: file contents. */
+export const FileBytes = z
   .string()
-  .transform((text, context): EnvironmentPath => {
-    const path = parsePath(text);
-    if (typeof path !== 'string') return path;
-    context.issues.push({ code: 'custom', input: undefined, message: path });
+  .transform((text, context): Uint8Array => {
+    const bytes = decodeBase64(text);
+    if (bytes !== undefined) return bytes;
+    const message = 'must be base64 with the standard alphabet and padding; nothing was opened';
+    context.issues.push({ code: 'custom', input: undefined, message, params: invalidRequestIssue });
     return z.NEVER;
   })
-  .meta({ description: 'An absolute path, or a file: URI without host, query and fragment.' });
+  .meta({ description: 'Bytes as RFC 4648 base64, standard alphabet, with padding.' });
+
+function pathSchema(refusal: typeof invalidRequestIssue | undefined): z.ZodType<EnvironmentPath, string> {
+  return z
+    .string()
+    .transform((text, context): EnvironmentPath => {
+      const path = parsePath(text);
+      if (!('problem' in path)) return path;
+      const params = path.elsewhere ? refusal : undefined;
+      context.issues.push({
+        code: 'custom',
+        input: undefined,
+        message: path.problem,
+        ...(params && { params }),
+      });
+      return z.NEVER;
+    })
+    .meta({ description: 'An absolute path, or a file: URI without host, query and fragment.' });
+}
+
+/** A path of the environment: an absolute path or a `file:` URI. */
+export const Path = pathSchema(undefined);
+
+/** The same for `fs/*`, where clients know a path that cannot be on this executor as -32600. */
+export const FilePath = pathSchema(invalidRequestIssue);
 
 export const ProcessId = z
   .string()

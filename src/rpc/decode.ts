@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import { invalidParams } from '../protocol/errors.ts';
+import { invalidParams, invalidRequest } from '../protocol/errors.ts';
+import { invalidRequestIssue } from '../protocol/primitives.ts';
 
 /** Issues named in one error text; a hostile message can have thousands. */
 const namedIssues = 3;
@@ -8,7 +9,12 @@ const namedIssues = 3;
 export function decodeParams<S extends z.ZodType>(schema: S, params: unknown): z.output<S> {
   const parsed = schema.safeParse(params);
   if (parsed.success) return parsed.data;
-  throw invalidParams(describe('params', parsed.error));
+  const text = describe('params', parsed.error);
+  throw parsed.error.issues.some(isInvalidRequest) ? invalidRequest(text) : invalidParams(text);
+}
+
+function isInvalidRequest(issue: z.core.$ZodIssue): boolean {
+  return issue.code === 'custom' && issue.params?.['error'] === invalidRequestIssue.error;
 }
 
 export function describe(root: string, error: z.ZodError): string {

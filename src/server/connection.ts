@@ -10,6 +10,7 @@ import { decodeParams } from '../rpc/decode.ts';
 import { Peer, type RequestContext } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { ConnectionFiles } from './connection-files.ts';
 import type { Handlers, SessionContext } from './handlers.ts';
 import { OutputPush } from './output-push.ts';
 import type { SessionRegistry } from './session-registry.ts';
@@ -38,6 +39,7 @@ export class Connection {
   readonly #shared: ConnectionShared;
   readonly #peer: Peer;
   readonly #push: OutputPush;
+  readonly #files = new ConnectionFiles();
   #handshake: Handshake = { step: 'connected' };
 
   constructor(transport: Transport, shared: ConnectionShared) {
@@ -72,9 +74,12 @@ export class Connection {
     const decoded = decodeParams(row.params, params);
     if (method === 'initialize') return this.#initialize(decoded as Params<'initialize'>);
     const context: SessionContext = {
-      ...this.#shared,
       session: this.#openSession(method),
       push: this.#push,
+      files: this.#files,
+      notify: (name, event) => this.#peer.notify(name, event),
+      environment: this.#shared.environment,
+      draining: this.#shared.draining,
       request,
     };
     // The row and the handler have the same name, so the params are the handler's.
@@ -125,6 +130,7 @@ export class Connection {
 
   #end(reason: CloseReason): void {
     this.#push.dispose();
+    void this.#files.dispose();
     if (this.#handshake.step !== 'connected') this.#shared.sessions.detach(this.#handshake.session, this);
     this.#shared.log.info({ closeKind: reason.kind }, 'connection closed');
   }

@@ -23,6 +23,8 @@ export function environmentFacts(own: Readonly<Record<string, string>>, diskByte
     temporaryDirectories: [],
     prependPathDirs: [],
     capabilities: {
+      fsWatchMissing: true,
+      fileWriteStreaming: true,
       execServer: {
         methods: Object.keys(requests),
         journal: { memoryBytes: limits.journalMemoryBytes, diskBytes },

@@ -6,6 +6,7 @@ import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { Connection, type ConnectionShared } from './connection.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { environmentHandlers } from './handlers/environment.ts';
+import { fileHandlers } from './handlers/file-system.ts';
 import { processHandlers } from './handlers/process.ts';
 import { SessionRegistry } from './session-registry.ts';
 
@@ -39,7 +40,7 @@ export class ExecServer {
     const { env, closedRetentionMs, detachedSessionMs } = options;
     this.#shared = {
       sessions: new SessionRegistry({ budget, env, closedRetentionMs, detachedSessionMs }),
-      handlers: { ...environmentHandlers, ...processHandlers },
+      handlers: { ...environmentHandlers, ...processHandlers, ...fileHandlers },
       environment: environmentFacts(env, diskBytes),
       draining: () => this.#draining,
       log: options.log ?? silentLogger,

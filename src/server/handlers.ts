@@ -1,6 +1,7 @@
 import type { EnvironmentInfo } from '../protocol/environment.ts';
-import type { Method, Params, WireResult } from '../protocol/methods.ts';
+import type { Method, Params, ServerNotification, WireEvent, WireResult } from '../protocol/methods.ts';
 import type { RequestContext } from '../rpc/peer.ts';
+import type { ConnectionFiles } from './connection-files.ts';
 import type { OutputPush } from './output-push.ts';
 import type { Session } from './session.ts';
 
@@ -8,6 +9,8 @@ import type { Session } from './session.ts';
 export interface SessionContext {
   readonly session: Session;
   readonly push: OutputPush;
+  readonly files: ConnectionFiles;
+  readonly notify: <N extends ServerNotification>(method: N, params: WireEvent<N>) => void;
   readonly environment: EnvironmentInfo;
   readonly draining: () => boolean;
   readonly request: RequestContext;

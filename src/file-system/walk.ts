@@ -1,0 +1,127 @@
+import type { Dirent } from 'node:fs';
+import { lstat, readdir, stat } from 'node:fs/promises';
+import { invalidRequest } from '../protocol/errors.ts';
+import { limits } from '../protocol/limits.ts';
+import type { Params, WireResult } from '../protocol/methods.ts';
+import { type EnvironmentPath, showPath } from '../protocol/path.ts';
+import { errnoOf, osErrorText } from '../support/os-error.ts';
+import { joinPath, realPath } from './folder.ts';
+
+type WalkOptions = Params<'fs/walk'>['options'];
+
+/** Lists what is below a directory, breadth first, sorted by name, until a limit is reached. */
+export async function walk(root: EnvironmentPath, options: WalkOptions): Promise<WireResult<'fs/walk'>> {
+  checkLimits(options);
+  return new Walk(root, options).run();
+}
+
+function checkLimits(options: WalkOptions): void {
+  if (options.maxDirectories === 0 || options.maxEntries === 0) {
+    throw invalidRequest('filesystem walk limits must be greater than zero');
+  }
+  const { walkDepth, walkDirectories, walkEntries } = limits;
+  if (
+    options.maxDepth > walkDepth ||
+    options.maxDirectories > walkDirectories ||
+    options.maxEntries > walkEntries
+  ) {
+    throw invalidRequest(
+      `filesystem walk limits exceed maximums: depth=${walkDepth}, directories=${walkDirectories}, entries=${walkEntries}`,
+    );
+  }
+}
+
+class Walk {
+  readonly #root: EnvironmentPath;
+  readonly #options: WalkOptions;
+  readonly #entries: WireResult<'fs/walk'>['entries'] = [];
+  readonly #errors: WireResult<'fs/walk'>['errors'] = [];
+  /** Real paths of the directories entered, where links are followed: each one once. */
+  readonly #entered = new Set<string>();
+  #directories = 0;
+  #examined = 0;
+  #truncated = false;
+
+  constructor(root: EnvironmentPath, options: WalkOptions) {
+    this.#root = root;
+    this.#options = options;
+  }
+
+  async run(): Promise<WireResult<'fs/walk'>> {
+    let level: Buffer[] = (await this.#isRoot()) ? [this.#root.bytes] : [];
+    for (let depth = 0; level.length > 0 && depth <= this.#options.maxDepth && !this.#truncated; depth++) {
+      const next: Buffer[] = [];
+      for (const folder of level) {
+        if (this.#directories >= this.#options.maxDirectories) this.#truncated = true;
+        if (this.#truncated) break;
+        this.#directories += 1;
+        await this.#readFolder(folder, next);
+      }
+      level = next;
+    }
+    return { entries: this.#entries, errors: this.#errors, truncated: this.#truncated };
+  }
+
+  /** A file, and a link that is not to be followed, have nothing below them. */
+  async #isRoot(): Promise<boolean> {
+    const found = await stat(this.#root.bytes);
+    if (!found.isDirectory()) return false;
+    const real = await realPath(this.#root.bytes);
+    this.#entered.add(real.toString('latin1'));
+    if (this.#options.followDirectorySymlinks) return true;
+    return !(await lstat(this.#root.bytes)).isSymbolicLink();
+  }
+
+  async #readFolder(folder: Buffer, next: Buffer[]): Promise<void> {
+    let found: Dirent<Buffer>[];
+    try {
+      found = await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
+    } catch (error) {
+      return this.#fail(folder, error);
+    }
+    found.sort((one, other) => Buffer.compare(one.name, other.name));
+    for (const entry of found) {
+      if (this.#examined >= this.#options.maxEntries) {
+        this.#truncated = true;
+        return;
+      }
+      this.#examined += 1;
+      await this.#examine(joinPath(folder, entry.name), entry, next);
+    }
+  }
+
+  async #examine(path: Buffer, entry: Dirent<Buffer>, next: Buffer[]): Promise<void> {
+    try {
+      if (entry.isFile()) this.#entries.push({ path: this.#show(path), kind: 'file' });
+      else if (entry.isDirectory() || (await this.#isFollowed(path, entry))) {
+        if (this.#options.followDirectorySymlinks && !(await this.#enter(path))) return;
+        this.#entries.push({ path: this.#show(path), kind: 'directory' });
+        next.push(path);
+      }
+    } catch (error) {
+      this.#fail(path, error);
+    }
+  }
+
+  async #isFollowed(path: Buffer, entry: Dirent<Buffer>): Promise<boolean> {
+    if (!entry.isSymbolicLink() || !this.#options.followDirectorySymlinks) return false;
+    return (await stat(path)).isDirectory();
+  }
+
+  async #enter(path: Buffer): Promise<boolean> {
+    const real = (await realPath(path)).toString('latin1');
+    if (this.#entered.has(real)) return false;
+    this.#entered.add(real);
+    return true;
+  }
+
+  #show(path: Buffer): string {
+    return showPath(path, this.#root.form);
+  }
+
+  #fail(path: Buffer, error: unknown): void {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    this.#errors.push({ path: this.#show(path), message: osErrorText(errno) });
+  }
+}

@@ -1,0 +1,136 @@
+import { rename, symlink } from 'node:fs/promises';
+import { copy } from '../../file-system/copy.ts';
+import { createDirectory, readDirectory, remove } from '../../file-system/directory.ts';
+import { fileError } from '../../file-system/file-error.ts';
+import { realPath } from '../../file-system/folder.ts';
+import { getMetadata, readLink, setMetadata } from '../../file-system/metadata.ts';
+import { readFile, truncateFile, writeFile } from '../../file-system/regular-file.ts';
+import { walk } from '../../file-system/walk.ts';
+import { invalidRequest } from '../../protocol/errors.ts';
+import { limits } from '../../protocol/limits.ts';
+import type { Method, Params } from '../../protocol/methods.ts';
+import { showPath } from '../../protocol/path.ts';
+import { refuseSandbox } from '../../sandbox/refuse.ts';
+import type { Handlers, SessionContext } from '../handlers.ts';
+
+type FileMethod = Extract<Method, `fs/${string}`>;
+type FileHandlers = Pick<Handlers, FileMethod>;
+
+const operations: FileHandlers = {
+  'fs/readFile': async ({ path, followSymlinks, offset, length }) => {
+    const options = { follow: followSymlinks, offset: offset ?? 0, length: length ?? undefined };
+    return { dataBase64: (await readFile(path.bytes, options)).toString('base64') };
+  },
+
+  'fs/writeFile': async ({ path, dataBase64, followSymlinks, atomic, createParents, mode }) => {
+    await writeFile(path.bytes, dataBase64, {
+      follow: followSymlinks,
+      atomic,
+      createParents,
+      mode: mode ?? undefined,
+    });
+    return {};
+  },
+
+  'fs/createDirectory': async ({ path, recursive, followSymlinks }) => {
+    await createDirectory(path.bytes, recursive, followSymlinks);
+    return {};
+  },
+
+  'fs/getMetadata': ({ path, followSymlinks, details }) =>
+    getMetadata(path.bytes, { follow: followSymlinks, details }),
+
+  'fs/readDirectory': async ({ path }) => ({ entries: await readDirectory(path) }),
+
+  'fs/remove': async ({ path, recursive, force, followSymlinks }) => {
+    await remove(path.bytes, { recursive, force, follow: followSymlinks });
+    return {};
+  },
+
+  'fs/copy': async ({ sourcePath, destinationPath, recursive }) => {
+    const skipped = await copy(sourcePath.bytes, destinationPath.bytes, recursive);
+    return skipped === 0 ? {} : { skipped };
+  },
+
+  'fs/canonicalize': async ({ path }) => ({ path: showPath(await realPath(path.bytes), path.form) }),
+
+  'fs/walk': ({ path, options }) => walk(path, options),
+
+  'fs/open': async ({ handleId, path, mode, followSymlinks }, { files }) => {
+    await files.handles.open(handleId, path.bytes, mode, followSymlinks);
+    return { handleId };
+  },
+
+  'fs/readBlock': async ({ handleId, offset, len }, { files }) => {
+    const { bytes, eof } = await files.handles.readBlock(handleId, offset, len);
+    return { chunk: bytes.toString('base64'), eof };
+  },
+
+  'fs/writeBlock': async ({ handleId, offset, chunk }, { files }) => {
+    await files.handles.writeBlock(handleId, offset, chunk);
+    return {};
+  },
+
+  'fs/close': async ({ handleId }, { files }) => {
+    await files.handles.close(handleId);
+    return {};
+  },
+
+  'fs/watchMissing': ({ watchId, missing, present }, { files, notify, request }) => {
+    if (missing.length > limits.missingPaths)
+      throw invalidRequest(`at most ${limits.missingPaths} paths may be watched`);
+    if (missing.length === 0 && present == null) {
+      files.stopWatching();
+      return { watching: false };
+    }
+    const onChange = (): void => notify('fs/missingChanged', { watchId });
+    const paths = missing.map((path) => path.bytes);
+    request.afterReply(() => files.watchMissing({ missing: paths, present: present?.bytes, onChange }));
+    return { watching: true };
+  },
+
+  'fs/rename': async ({ sourcePath, destinationPath }) => {
+    await rename(sourcePath.bytes, destinationPath.bytes);
+    return {};
+  },
+
+  'fs/createSymlink': async ({ path, target }) => {
+    await symlink(target, path.bytes);
+    return {};
+  },
+
+  'fs/readLink': ({ path }) => readLink(path.bytes),
+
+  'fs/setMetadata': async ({ path, mode, modifiedAtMs, accessedAtMs, followSymlinks }) => {
+    await setMetadata(path.bytes, {
+      mode: mode ?? undefined,
+      modifiedAtMs: modifiedAtMs ?? undefined,
+      accessedAtMs: accessedAtMs ?? undefined,
+      follow: followSymlinks,
+    });
+    return {};
+  },
+
+  'fs/truncate': async ({ path, size, followSymlinks }) => {
+    await truncateFile(path.bytes, size, followSymlinks);
+    return {};
+  },
+};
+
+/** The operations, each of which refuses a sandbox that it cannot enforce, and answers system errors with the codes that clients know. */
+export const fileHandlers = Object.fromEntries(
+  Object.entries(operations).map(([method, operation]) => [method, guarded(operation as Operation)]),
+) as unknown as FileHandlers;
+
+type Operation = (params: Params<FileMethod>, context: SessionContext) => unknown;
+
+function guarded(operation: Operation): Operation {
+  return async (params, context) => {
+    if ('sandbox' in params) refuseSandbox(params.sandbox);
+    try {
+      return await operation(params, context);
+    } catch (error) {
+      throw fileError(error);
+    }
+  };
+}
