@@ -28,7 +28,7 @@ export function readEvent(name: ServerNotification, params: Event<ServerNotifica
       const gap = params as Event<'process/gap'>;
       return { kind: 'gap', seq: gap.toSeq, gap };
     }
-    case 'fs/missingChanged':
+    default:
       throw new TypeError(`${name} is no event of a process.`);
   }
 }

@@ -5,8 +5,8 @@ import { invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { createDirectory } from './directory.ts';
-import { joinPath, realPath, splitLast } from './folder.ts';
-import { openRegular } from './regular-file.ts';
+import { joinPath, realPath, splitLast } from '../tree/folder.ts';
+import { openRegular } from '../tree/open-regular.ts';
 
 /** Copies a file, a link as a link, or with `recursive` a directory. Answers how many special files it left out. */
 export async function copy(source: Buffer, destination: Buffer, recursive: boolean): Promise<number> {

@@ -4,7 +4,7 @@ import { constants as os } from 'node:os';
 import type { WireResult } from '../protocol/methods.ts';
 import { type EnvironmentPath, toFileUri } from '../protocol/path.ts';
 import { errnoOf } from '../support/os-error.ts';
-import { joinPath, onPath, splitLast } from './folder.ts';
+import { joinPath, onPath, splitLast } from '../tree/folder.ts';
 
 export type DirectoryEntry = WireResult<'fs/readDirectory'>['entries'][number];
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { type ErrorName, RpcError, invalidRequest } from '../protocol/errors.ts';
+import { type ErrorName, RpcError } from '../protocol/errors.ts';
 import { errnoOf, osErrorText } from '../support/os-error.ts';
 
 const { EACCES, ENOENT, EPERM } = constants.errno;
@@ -21,5 +21,3 @@ export function systemError(name: keyof typeof constants.errno): RpcError {
   const errno = constants.errno[name];
   return new RpcError(codeOf(errno), osErrorText(errno));
 }
-
-export const notRegularFile = (): RpcError => invalidRequest('The path is not a regular file.');

@@ -3,7 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { systemError } from './file-error.ts';
-import { openEmptied, openRegular } from './regular-file.ts';
+import { openRegular } from '../tree/open-regular.ts';
+import { openEmptied } from './regular-file.ts';
 
 interface Opened {
   readonly mode: 'read' | 'replace';

@@ -1,41 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { type BigIntStats, constants } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { createDirectory } from './directory.ts';
-import { notRegularFile } from './file-error.ts';
-import { Folder, onPath, realPath, splitLast } from './folder.ts';
-
-/** A FIFO or a device must neither make the open wait nor become a terminal of ours. */
-const careful = constants.O_NONBLOCK | constants.O_NOCTTY;
-
-export interface OpenedFile {
-  readonly file: FileHandle;
-  readonly stat: BigIntStats;
-}
-
-/** Opens what is already known by its open descriptor to be a regular file: looked at first, it could be another one by then. */
-export async function openRegular(
-  path: Buffer,
-  flags: number,
-  follow: boolean,
-  mode?: number,
-): Promise<OpenedFile> {
-  return onPath(path, follow, async (reached) => {
-    const file = await open(reached, flags | careful | (follow ? 0 : constants.O_NOFOLLOW), mode);
-    try {
-      const stat = await file.stat({ bigint: true });
-      if (!stat.isFile()) throw notRegularFile();
-      return { file, stat };
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
-  });
-}
+import { Folder, realPath, splitLast } from '../tree/folder.ts';
+import { openRegular } from '../tree/open-regular.ts';
 
 export interface ReadOptions {
   readonly follow: boolean;
@@ -115,26 +87,63 @@ async function overwriteFile(path: Buffer, bytes: Uint8Array, options: WriteOpti
   }
 }
 
-/** The new content is complete and on disk before it gets the name. */
 async function replaceFile(path: Buffer, bytes: Uint8Array, options: WriteOptions): Promise<void> {
-  const existing = await existingFile(path, options.follow);
-  const { parent, name } = splitLast(existing?.path ?? path);
-  await using folder = await Folder.open(parent, options.follow);
-  const temporary = folder.entry(Buffer.from(`.exec-server-${randomUUID()}`));
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  const file = await open(temporary, flags, existing === undefined ? (options.mode ?? 0o666) : 0o600);
-  try {
+  await using replacement = await Replacement.open(path, options.follow, options.mode);
+  await replacement.file.writeFile(bytes);
+  await replacement.commit();
+}
+
+/** A new content that gets the name of a file when it is complete and on disk; until then, and if it never is, the old one stays. */
+export class Replacement implements AsyncDisposable {
+  readonly file: FileHandle;
+  readonly #folder: Folder;
+  readonly #temporary: Buffer;
+  readonly #name: Buffer;
+  readonly #mode: number | undefined;
+  #committed = false;
+
+  private constructor(
+    file: FileHandle,
+    folder: Folder,
+    temporary: Buffer,
+    name: Buffer,
+    mode: number | undefined,
+  ) {
+    this.file = file;
+    this.#folder = folder;
+    this.#temporary = temporary;
+    this.#name = name;
+    this.#mode = mode;
+  }
+
+  /** `mode`: of a new file; one that is replaced hands down its own. */
+  static async open(path: Buffer, follow: boolean, mode: number | undefined): Promise<Replacement> {
+    const existing = await existingFile(path, follow);
+    const { parent, name } = splitLast(existing?.path ?? path);
+    const folder = await Folder.open(parent, follow);
     try {
-      await file.writeFile(bytes);
-      if (existing !== undefined) await file.chmod(existing.mode);
-      await file.sync();
-    } finally {
-      await file.close();
+      const temporary = folder.entry(Buffer.from(`.exec-server-${randomUUID()}`));
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+      const file = await open(temporary, flags, existing === undefined ? (mode ?? 0o666) : 0o600);
+      return new Replacement(file, folder, temporary, name, existing?.mode);
+    } catch (error) {
+      await folder[Symbol.asyncDispose]();
+      throw error;
     }
-    await rename(temporary, folder.entry(name));
-  } catch (error) {
-    await unlink(temporary).catch(() => {});
-    throw error;
+  }
+
+  /** Gives it the name, and a mode: the given one, or that of the file it replaces. */
+  async commit(mode: number | undefined = this.#mode): Promise<void> {
+    if (mode !== undefined) await this.file.chmod(mode);
+    await this.file.sync();
+    await rename(this.#temporary, this.#folder.entry(this.#name));
+    this.#committed = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.file.close();
+    if (!this.#committed) await unlink(this.#temporary).catch(() => {});
+    await this.#folder[Symbol.asyncDispose]();
   }
 }
 

@@ -3,14 +3,14 @@ import { limits } from './limits.ts';
 import { Bytes, Count, FileBytes, FilePath } from './primitives.ts';
 
 /** What every method that takes a path has. */
-const Common = {
+export const Common = {
   sandbox: z
     .looseObject({})
     .nullish()
     .meta({ description: 'Permission profile. Refused unless its permissions are of type "disabled".' }),
 };
 
-const FollowSymlinks = z
+export const FollowSymlinks = z
   .boolean()
   .nullish()
   .transform((follow) => follow ?? true)
@@ -18,15 +18,15 @@ const FollowSymlinks = z
     description: 'false: a symbolic link anywhere in the path is refused, never followed. true if absent.',
   });
 
-const flag = (absent: boolean, description: string): z.ZodType<boolean, boolean | null | undefined> =>
+export const flag = (absent: boolean, description: string): z.ZodType<boolean, boolean | null | undefined> =>
   z
     .boolean()
     .nullish()
     .transform((value) => value ?? absent)
     .meta({ description: `${description} ${absent} if absent.` });
 
-const Mode = z.int().min(0).max(0o7777).meta({ description: 'Permission bits.' });
-const TimeMs = z.number().meta({ description: 'Milliseconds since 1970.' });
+export const Mode = z.int().min(0).max(0o7777).meta({ description: 'Permission bits.' });
+export const TimeMs = z.number().meta({ description: 'Milliseconds since 1970.' });
 
 export const ReadFileParams = z.object({
   path: FilePath,

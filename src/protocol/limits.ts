@@ -65,6 +65,16 @@ export const limits = {
   walkDepth: 64,
   walkDirectories: 10_000,
   walkEntries: 50_000,
+  /** Streams of one connection that are open at a time. */
+  streams: 32,
+  /** Bytes of one stream/data. */
+  streamChunkBytes: 256 * KiB,
+  /** Bytes that a stream may have on the way where its opener named no credit: enough for a wide road with a long delay. */
+  streamDefaultCreditBytes: 4 * MiB,
+  /** The same at most. */
+  streamCreditBytes: 64 * MiB,
+  /** Bytes of a stream to the executor that wait for the disk; a write beyond is refused. */
+  streamWaitingBytes: 64 * MiB,
   /** Paths of one fs/watchMissing. */
   missingPaths: 1024,
 

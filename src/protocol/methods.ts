@@ -5,6 +5,7 @@ import { MissingChanged } from './file-system.ts';
 import * as process from './process.ts';
 import { Empty, None, type NotificationRow, type RequestRow } from './row.ts';
 import { InitializeParams, InitializeResult } from './session.ts';
+import { transferNotifications, transferRequests } from './transfer.ts';
 
 /**
  * The protocol. Types, validation, dispatch, the client's calls, docs/protocol.md and the JSON Schemas come from these rows; a
@@ -84,6 +85,7 @@ export const requests = {
     summary: "Lists the session's processes.",
   },
   ...fileRequests,
+  ...transferRequests,
 } as const satisfies Record<string, RequestRow>;
 
 /** From the client to the executor. */
@@ -114,6 +116,7 @@ export const serverNotifications = {
     summary:
       'Stands for the events that a limit of the journal dropped before this connection could take them.',
   },
+  ...transferNotifications,
   'fs/missingChanged': {
     params: MissingChanged,
     summary:

@@ -15,6 +15,7 @@ import type { Handlers, SessionContext } from './handlers.ts';
 import { OutputPush } from './output-push.ts';
 import type { SessionRegistry } from './session-registry.ts';
 import type { Session } from './session.ts';
+import { Streams } from './streams.ts';
 
 /** What every connection of an executor shares. */
 export interface ConnectionShared {
@@ -40,6 +41,7 @@ export class Connection {
   readonly #peer: Peer;
   readonly #push: OutputPush;
   readonly #files = new ConnectionFiles();
+  readonly #streams: Streams;
   #handshake: Handshake = { step: 'connected' };
 
   constructor(transport: Transport, shared: ConnectionShared) {
@@ -49,7 +51,10 @@ export class Connection {
     this.#peer = new Peer(transport, {
       onRequest: (method, params, request) => this.#request(method, params, request),
       onNotification: (method) => this.#notification(method),
-      onDrain: () => this.#push.resume(),
+      onDrain: () => {
+        this.#push.resume();
+        this.#streams.resume();
+      },
       onClose: (reason) => {
         this.#end(reason);
         gone.resolve(reason);
@@ -57,6 +62,7 @@ export class Connection {
       onInternalError: (error, errorId) => shared.log.error({ err: error, errorId }, 'a request failed'),
     });
     this.#push = new OutputPush(this.#peer);
+    this.#streams = new Streams(this.#peer);
   }
 
   close(reason: CloseReason): void {
@@ -77,6 +83,7 @@ export class Connection {
       session: this.#openSession(method),
       push: this.#push,
       files: this.#files,
+      streams: this.#streams,
       notify: (name, event) => this.#peer.notify(name, event),
       environment: this.#shared.environment,
       draining: this.#shared.draining,
@@ -131,6 +138,7 @@ export class Connection {
   #end(reason: CloseReason): void {
     this.#push.dispose();
     void this.#files.dispose();
+    void this.#streams.dispose();
     if (this.#handshake.step !== 'connected') this.#shared.sessions.detach(this.#handshake.session, this);
     this.#shared.log.info({ closeKind: reason.kind }, 'connection closed');
   }

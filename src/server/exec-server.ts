@@ -7,6 +7,7 @@ import { Connection, type ConnectionShared } from './connection.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { environmentHandlers } from './handlers/environment.ts';
 import { fileHandlers } from './handlers/file-system.ts';
+import { transferHandlers } from './handlers/transfer.ts';
 import { processHandlers } from './handlers/process.ts';
 import { SessionRegistry } from './session-registry.ts';
 
@@ -40,7 +41,7 @@ export class ExecServer {
     const { env, closedRetentionMs, detachedSessionMs } = options;
     this.#shared = {
       sessions: new SessionRegistry({ budget, env, closedRetentionMs, detachedSessionMs }),
-      handlers: { ...environmentHandlers, ...processHandlers, ...fileHandlers },
+      handlers: { ...environmentHandlers, ...processHandlers, ...fileHandlers, ...transferHandlers },
       environment: environmentFacts(env, diskBytes),
       draining: () => this.#draining,
       log: options.log ?? silentLogger,

@@ -4,12 +4,14 @@ import type { RequestContext } from '../rpc/peer.ts';
 import type { ConnectionFiles } from './connection-files.ts';
 import type { OutputPush } from './output-push.ts';
 import type { Session } from './session.ts';
+import type { Streams } from './streams.ts';
 
 /** What a handler of an open session works with. */
 export interface SessionContext {
   readonly session: Session;
   readonly push: OutputPush;
   readonly files: ConnectionFiles;
+  readonly streams: Streams;
   readonly notify: <N extends ServerNotification>(method: N, params: WireEvent<N>) => void;
   readonly environment: EnvironmentInfo;
   readonly draining: () => boolean;

@@ -1,20 +1,18 @@
 import { rename, symlink } from 'node:fs/promises';
 import { copy } from '../../file-system/copy.ts';
 import { createDirectory, readDirectory, remove } from '../../file-system/directory.ts';
-import { fileError } from '../../file-system/file-error.ts';
-import { realPath } from '../../file-system/folder.ts';
+import { realPath } from '../../tree/folder.ts';
 import { getMetadata, readLink, setMetadata } from '../../file-system/metadata.ts';
 import { readFile, truncateFile, writeFile } from '../../file-system/regular-file.ts';
 import { walk } from '../../file-system/walk.ts';
 import { invalidRequest } from '../../protocol/errors.ts';
+import type { fileRequests } from '../../protocol/file-methods.ts';
 import { limits } from '../../protocol/limits.ts';
-import type { Method, Params } from '../../protocol/methods.ts';
 import { showPath } from '../../protocol/path.ts';
-import { refuseSandbox } from '../../sandbox/refuse.ts';
-import type { Handlers, SessionContext } from '../handlers.ts';
+import type { Handlers } from '../handlers.ts';
+import { guarded } from './guarded.ts';
 
-type FileMethod = Extract<Method, `fs/${string}`>;
-type FileHandlers = Pick<Handlers, FileMethod>;
+type FileHandlers = Pick<Handlers, keyof typeof fileRequests>;
 
 const operations: FileHandlers = {
   'fs/readFile': async ({ path, followSymlinks, offset, length }) => {
@@ -117,20 +115,4 @@ const operations: FileHandlers = {
   },
 };
 
-/** The operations, each of which refuses a sandbox that it cannot enforce, and answers system errors with the codes that clients know. */
-export const fileHandlers = Object.fromEntries(
-  Object.entries(operations).map(([method, operation]) => [method, guarded(operation as Operation)]),
-) as unknown as FileHandlers;
-
-type Operation = (params: Params<FileMethod>, context: SessionContext) => unknown;
-
-function guarded(operation: Operation): Operation {
-  return async (params, context) => {
-    if ('sandbox' in params) refuseSandbox(params.sandbox);
-    try {
-      return await operation(params, context);
-    } catch (error) {
-      throw fileError(error);
-    }
-  };
-}
+export const fileHandlers = guarded(operations);

@@ -1,0 +1,99 @@
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { limits } from '../protocol/limits.ts';
+import { splitLast } from '../tree/folder.ts';
+import { openRegular } from '../tree/open-regular.ts';
+import { TreeUnpacker } from '../tree/unpack.ts';
+import { createDirectory } from './directory.ts';
+import { Replacement, openEmptied } from './regular-file.ts';
+
+/** Where a stream from the client goes. */
+export interface ByteSink {
+  /** Resolves when the bytes are taken. Called one at a time. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Everything has come: makes it last. */
+  commit(): Promise<{ readonly entries?: number }>;
+  /** After `commit`, or instead of it. */
+  dispose(): Promise<void>;
+}
+
+export interface FileSource {
+  readonly size: number;
+  readonly mode: number;
+  readonly modifiedAtMs: number;
+  readonly blocks: AsyncIterable<Buffer>;
+}
+
+/** A regular file as a stream of blocks; it is closed when they have been read, or the reading has been given up. */
+export async function fileSource(
+  path: Buffer,
+  range: { readonly offset: number; readonly length: number },
+  follow: boolean,
+): Promise<FileSource> {
+  const { file, stat } = await openRegular(path, constants.O_RDONLY, follow);
+  return {
+    size: Number(stat.size),
+    mode: Number(stat.mode) & 0o7777,
+    modifiedAtMs: Math.floor(Number(stat.mtimeNs / 1_000_000n)),
+    blocks: readBlocks(file, range),
+  };
+}
+
+async function* readBlocks(
+  file: FileHandle,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): AsyncGenerator<Buffer> {
+  try {
+    for (let done = 0; done < length;) {
+      const block = Buffer.allocUnsafeSlow(Math.min(limits.streamChunkBytes, length - done));
+      const { bytesRead } = await file.read(block, 0, block.length, offset + done);
+      if (bytesRead === 0) return;
+      done += bytesRead;
+      yield block.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+export interface UploadOptions {
+  readonly follow: boolean;
+  readonly atomic: boolean;
+  readonly createParents: boolean;
+  readonly mode: number | undefined;
+  readonly modifiedAtMs: number | undefined;
+}
+
+/** A regular file that is filled from the beginning: in place, or beside the old one until it is whole. */
+export async function fileSink(path: Buffer, options: UploadOptions): Promise<ByteSink> {
+  const { follow, atomic, createParents, mode } = options;
+  if (createParents) await createDirectory(splitLast(path).parent, true, follow);
+  const replacement = atomic ? await Replacement.open(path, follow, mode) : undefined;
+  const file = replacement?.file ?? (await openEmptied(path, follow, mode));
+  return {
+    write: (bytes) => file.writeFile(bytes),
+    commit: async () => {
+      if (mode !== undefined && replacement === undefined) await file.chmod(mode);
+      if (options.modifiedAtMs !== undefined) {
+        await file.utimes(options.modifiedAtMs / 1000, options.modifiedAtMs / 1000);
+      }
+      await replacement?.commit(mode);
+      return {};
+    },
+    dispose: () => (replacement === undefined ? file.close() : replacement[Symbol.asyncDispose]()),
+  };
+}
+
+/** A directory that a tar archive is unpacked into. */
+export async function treeSink(path: Buffer): Promise<ByteSink> {
+  await createDirectory(path, true, true);
+  const unpacker = await TreeUnpacker.open(path);
+  return {
+    write: (bytes) => unpacker.write(bytes),
+    commit: async () => {
+      await unpacker.finish();
+      return { entries: unpacker.entries };
+    },
+    dispose: () => unpacker.abort(),
+  };
+}

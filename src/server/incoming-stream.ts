@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { ByteSink } from '../file-system/transfer.ts';
+import { RpcError, invalidRequest } from '../protocol/errors.ts';
+import { limits } from '../protocol/limits.ts';
+import type { WireResult } from '../protocol/methods.ts';
+
+/** Bytes on their way from the client to a sink, one write after the other. The first failure is the answer to everything after it. */
+export class IncomingStream {
+  readonly #sink: ByteSink;
+  readonly #hash = createHash('sha256');
+  #received = 0;
+  #waiting = 0;
+  #last: Promise<void> = Promise.resolve();
+  #failure: unknown;
+  #ended = false;
+
+  constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  /** Resolves when the sink has the bytes. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (bytes.length > limits.fileBlockBytes)
+      throw this.#fail(invalidRequest(`stream/write takes at most ${limits.fileBlockBytes} bytes`));
+    if (offset !== this.#received) {
+      throw this.#fail(
+        invalidRequest(`the stream is at ${this.#received}, but the write begins at ${offset}`),
+      );
+    }
+    if (this.#waiting + bytes.length > limits.streamWaitingBytes) {
+      throw this.#fail(
+        new RpcError(
+          'overloaded',
+          'Too many bytes of the stream wait for the disk; wait for the answers of earlier writes.',
+        ),
+      );
+    }
+    this.#received += bytes.length;
+    this.#waiting += bytes.length;
+    const write = this.#last.then(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#hash.update(bytes);
+      await this.#sink.write(bytes);
+    });
+    this.#last = write.catch((error: unknown) => void this.#fail(error));
+    try {
+      await write;
+    } finally {
+      this.#waiting -= bytes.length;
+    }
+  }
+
+  /** Commits what has come, if it is what was sent. */
+  async finish(bytes: number, sha256: string): Promise<WireResult<'stream/finish'>> {
+    await this.#last;
+    try {
+      if (this.#failure !== undefined) throw this.#failure;
+      const digest = this.#hash.digest('hex');
+      if (bytes !== this.#received || sha256 !== digest) {
+        throw invalidRequest(
+          `the stream brought ${this.#received} bytes with sha256 ${digest}; nothing was committed`,
+        );
+      }
+      return { bytes, sha256, ...(await this.#sink.commit()) };
+    } finally {
+      await this.cancel();
+    }
+  }
+
+  /** What was not committed is given up. */
+  async cancel(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#failure ??= invalidRequest('the stream has ended');
+    await this.#last;
+    await this.#sink.dispose();
+  }
+
+  #fail(error: unknown): unknown {
+    this.#failure ??= error;
+    return error;
+  }
+}

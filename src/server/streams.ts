@@ -1,0 +1,101 @@
+import { fileError } from '../file-system/file-error.ts';
+import type { ByteSink } from '../file-system/transfer.ts';
+import { RpcError, errorCodes, invalidRequest } from '../protocol/errors.ts';
+import { limits } from '../protocol/limits.ts';
+import type { WireEvent } from '../protocol/methods.ts';
+import type { Peer } from '../rpc/peer.ts';
+import { IncomingStream } from './incoming-stream.ts';
+import { OutgoingStream, type StreamFacts } from './outgoing-stream.ts';
+
+/** The open streams of one connection, by the id that the client chose. */
+export class Streams {
+  readonly #peer: Peer;
+  /** undefined: its opener is at work. */
+  readonly #streams = new Map<string, OutgoingStream | IncomingStream | undefined>();
+  #disposed = false;
+
+  constructor(peer: Peer) {
+    this.#peer = peer;
+  }
+
+  /** Opens a stream to the client. Answers how to start it, which is to be done behind the answer that announces it. */
+  async openOutgoing<S extends { readonly blocks: AsyncIterable<Buffer> }>(
+    id: string,
+    credit: number,
+    open: () => Promise<S>,
+    facts: (source: S) => StreamFacts = () => ({}),
+  ): Promise<{ readonly source: S; readonly start: () => void }> {
+    const source = await this.#reserve(id, open);
+    const stream = new OutgoingStream(this.#peer, id, source.blocks, credit, () => facts(source));
+    this.#streams.set(id, stream);
+    return { source, start: () => void this.#run(id, stream) };
+  }
+
+  async openIncoming(id: string, open: () => Promise<ByteSink>): Promise<void> {
+    const sink = await this.#reserve(id, open);
+    const stream = new IncomingStream(sink);
+    this.#streams.set(id, stream);
+    if (this.#disposed) await this.cancel(id);
+  }
+
+  incoming(id: string): IncomingStream {
+    const stream = this.#streams.get(id);
+    if (stream instanceof IncomingStream) return stream;
+    throw new RpcError('notFound', 'There is no open stream to the executor with this id.');
+  }
+
+  grant(id: string, bytes: number): void {
+    const stream = this.#streams.get(id);
+    if (stream instanceof OutgoingStream) stream.grant(bytes);
+  }
+
+  /** The stream is over: its id is free. */
+  forget(id: string): void {
+    this.#streams.delete(id);
+  }
+
+  async cancel(id: string): Promise<void> {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    this.#streams.delete(id);
+    await stream.cancel();
+  }
+
+  /** The connection takes more. */
+  resume(): void {
+    for (const stream of this.#streams.values()) if (stream instanceof OutgoingStream) stream.resume();
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await Promise.all([...this.#streams.keys()].map((id) => this.cancel(id)));
+  }
+
+  async #reserve<T>(id: string, open: () => Promise<T>): Promise<T> {
+    if (this.#streams.has(id)) throw invalidRequest('A stream with this id is open.');
+    if (this.#streams.size >= limits.streams) {
+      throw new RpcError('overloaded', `At most ${limits.streams} streams may be open on a connection.`);
+    }
+    this.#streams.set(id, undefined);
+    try {
+      return await open();
+    } catch (error) {
+      this.#streams.delete(id);
+      throw error;
+    }
+  }
+
+  async #run(id: string, stream: OutgoingStream): Promise<void> {
+    if (this.#disposed) stream.cancel();
+    try {
+      await stream.run();
+    } catch (error) {
+      const shown = fileError(error);
+      const code = shown instanceof RpcError ? shown.code : errorCodes.internalError;
+      const message = shown instanceof Error ? shown.message : 'The stream failed.';
+      const failure: WireEvent<'stream/error'> = { streamId: id, code, message };
+      this.#peer.notify('stream/error', failure);
+    }
+    if (this.#streams.get(id) === stream) this.#streams.delete(id);
+  }
+}

@@ -1,0 +1,144 @@
+import { type BigIntStats, type Dirent, constants } from 'node:fs';
+import { type FileHandle, lstat, readdir, readlink } from 'node:fs/promises';
+import { type Header, type Pack, pack } from 'tar-stream';
+import { toFileUri } from '../protocol/path.ts';
+import { joinPath } from './folder.ts';
+import { openRegular } from './open-regular.ts';
+
+/** Bytes of a file that are read at once; a smaller file is packed in one piece. */
+const blockBytes = 256 * 1024;
+/** Entries without content after which the reader must have taken something: the library would keep them all. */
+const entriesAhead = 256;
+/** Entries left out that are named; the rest is counted. */
+const namedSkips = 100;
+
+type NamedHeader = Partial<Header> & Pick<Header, 'name'>;
+
+/** What an archive has, and what it has not: FIFOs, sockets, devices, and names that are not UTF-8, which tar cannot carry. */
+export interface PackFacts {
+  entries: number;
+  skipped: number;
+  /** The first of them, as file: URIs. */
+  readonly skippedUris: string[];
+}
+
+interface Packing {
+  readonly tar: Pack;
+  readonly facts: PackFacts;
+  /** Resolves when the reader has taken a part that was there. */
+  readonly taken: () => Promise<void>;
+  /** Entries without content since then. */
+  ahead: number;
+}
+
+/**
+ * A directory as a tar stream: files with their mode and times, directories, links as links. The stream pauses with its reader. A file
+ * that grows meanwhile is packed up to the size it had; one that shrinks fails the stream.
+ */
+export function packTree(root: Buffer): {
+  readonly stream: AsyncIterable<Buffer>;
+  readonly facts: PackFacts;
+} {
+  const facts: PackFacts = { entries: 0, skipped: 0, skippedUris: [] };
+  const tar = pack();
+  let onTaken = (): void => {};
+  const taken = (): Promise<void> => new Promise((resolve) => void (onTaken = resolve));
+  packFolder({ tar, facts, taken, ahead: 0 }, root, '').then(
+    () => tar.finalize(),
+    (error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))),
+  );
+  async function* stream(): AsyncGenerator<Buffer> {
+    for await (const part of tar as AsyncIterable<Buffer>) {
+      onTaken();
+      yield part;
+    }
+  }
+  return { stream: stream(), facts };
+}
+
+async function packFolder(packing: Packing, folder: Buffer, prefix: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
+  entries.sort((one, other) => Buffer.compare(one.name, other.name));
+  for (const entry of entries) {
+    const path = joinPath(folder, entry.name);
+    const name = entry.name.toString();
+    if (!Buffer.from(name).equals(entry.name)) skip(packing.facts, path);
+    else await packEntry(packing, path, `${prefix}${name}`, entry);
+  }
+}
+
+async function packEntry(packing: Packing, path: Buffer, name: string, entry: Dirent<Buffer>): Promise<void> {
+  const { tar, facts } = packing;
+  if (entry.isDirectory()) {
+    await packEmpty(packing, { ...(await describePath(path)), name: `${name}/`, type: 'directory' });
+    facts.entries += 1;
+    await packFolder(packing, path, `${name}/`);
+    return;
+  }
+  if (entry.isSymbolicLink()) {
+    const target = await readlink(path, { encoding: 'buffer' });
+    const linkname = target.toString();
+    if (!Buffer.from(linkname).equals(target)) return skip(facts, path);
+    await packEmpty(packing, { ...(await describePath(path)), name, type: 'symlink', linkname });
+  } else if (entry.isFile()) {
+    const { file, stat } = await openRegular(path, constants.O_RDONLY | constants.O_NOFOLLOW, true);
+    try {
+      const header = { ...describe(stat), name, type: 'file' as const };
+      if (stat.size === 0n) await packEmpty(packing, header);
+      else await packContent(tar, file, { ...header, size: Number(stat.size) });
+    } finally {
+      await file.close();
+    }
+  } else {
+    return skip(facts, path);
+  }
+  facts.entries += 1;
+}
+
+function skip(facts: PackFacts, path: Buffer): void {
+  facts.skipped += 1;
+  if (facts.skippedUris.length < namedSkips) facts.skippedUris.push(toFileUri(path));
+}
+
+async function describePath(path: Buffer): Promise<Omit<Partial<Header>, 'name'>> {
+  return describe(await lstat(path, { bigint: true }));
+}
+
+function describe(stat: BigIntStats): Omit<Partial<Header>, 'name'> {
+  const mtime = new Date(Number(stat.mtimeMs));
+  // The header of old has whole seconds; the exact time goes into the extension that tar has for it.
+  const seconds = stat.mtimeNs / 1_000_000_000n;
+  const fraction = String(stat.mtimeNs % 1_000_000_000n).padStart(9, '0');
+  return { mode: Number(stat.mode) & 0o7777, mtime, pax: { mtime: `${seconds}.${fraction}` } };
+}
+
+async function packContent(
+  tar: Pack,
+  file: FileHandle,
+  header: NamedHeader & { size: number },
+): Promise<void> {
+  const done = Promise.withResolvers<void>();
+  // It is awaited below, when all is written or the reader is gone.
+  done.promise.catch(() => {});
+  const sink = tar.entry(header, (error) => (error ? done.reject(error) : done.resolve()));
+  for (let left = header.size; left > 0;) {
+    const block = Buffer.allocUnsafe(Math.min(left, blockBytes));
+    const { bytesRead } = await file.read(block, 0, block.length, header.size - left);
+    if (bytesRead === 0) throw new Error('A file has become shorter while it was packed.');
+    left -= bytesRead;
+    if (sink.write(block.subarray(0, bytesRead))) continue;
+    await Promise.race([new Promise<void>((resolve) => void sink.once('drain', resolve)), done.promise]);
+  }
+  sink.end(null);
+  await done.promise;
+}
+
+async function packEmpty(packing: Packing, header: NamedHeader): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    packing.tar.entry({ ...header, size: 0 }, (error) => (error ? reject(error) : resolve())).end(null);
+  });
+  packing.ahead += 1;
+  if (packing.ahead < entriesAhead) return;
+  packing.ahead = 0;
+  await packing.taken();
+}
