@@ -16,13 +16,17 @@ import { describe } from '../rpc/decode.ts';
 import { Peer } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
+import { ByteStreams, readStreamEvent } from './byte-streams.ts';
+import type { Call, CallOptions } from './call.ts';
 import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
 import { readEvent } from './event-window.ts';
+import { RemoteFiles } from './remote-files.ts';
 import { RemoteProcess } from './remote-process.ts';
 
 export type { ExecutorCommand } from './dial.ts';
 export { OutputLostError } from './output-lost-error.ts';
 export type { OutputChunk, OutputView } from './output-view.ts';
+export type { RemoteFiles, TransferOptions, TransferProgress, TransferSummary } from './remote-files.ts';
 export type { Close, Exit, RemoteProcess, WriteOutcome } from './remote-process.ts';
 
 /** Where the executor is: at a URL, started by a command, or behind a transport that is there already. */
@@ -68,6 +72,10 @@ export class ExecClient implements AsyncDisposable {
   readonly #peer: Peer;
   readonly #closed = Promise.withResolvers<CloseReason>();
   readonly #processes = new Map<string, RemoteProcess>();
+  readonly #boundCall: Call = (method, params, callOptions) => this.call(method, params, callOptions);
+  readonly #streams = new ByteStreams(this.#boundCall);
+  /** The files of the environment. */
+  readonly files = new RemoteFiles(this.#boundCall, this.#streams, (path) => this.#path(path));
   #sessionId = '';
   #environment: EnvironmentInfo | undefined;
   #pathForm: PathForm = 'uri';
@@ -122,7 +130,7 @@ export class ExecClient implements AsyncDisposable {
   async call<M extends Method>(
     method: M,
     params: WireParams<M>,
-    options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
+    options: CallOptions = {},
   ): Promise<Result<M>> {
     const milliseconds = (options.timeoutMs ?? this.#options.callTimeoutMs ?? 30_000) + intendedWait(params);
     const late = (): Error =>
@@ -141,9 +149,11 @@ export class ExecClient implements AsyncDisposable {
   /** Starts a process. Without `env` and `envPolicy` it gets the executor's PATH, HOME and the like, and nothing else. */
   async start(options: StartOptions): Promise<RemoteProcess> {
     const processId = options.processId ?? randomUUID();
-    const call = <M extends Method>(method: M, params: WireParams<M>): Promise<Result<M>> =>
-      this.call(method, params);
-    const process = new RemoteProcess(processId, call, this.#options.windowBytes ?? 8 * 1024 * 1024);
+    const process = new RemoteProcess(
+      processId,
+      this.#boundCall,
+      this.#options.windowBytes ?? 8 * 1024 * 1024,
+    );
     // Before the request: its first events may come before its answer.
     this.#processes.set(processId, process);
     try {
@@ -211,6 +221,8 @@ export class ExecClient implements AsyncDisposable {
       this.#peer.close({ kind: 'protocolError', message: `${name}: ${describe('params', decoded.error)}` });
       return;
     }
+    const stream = readStreamEvent(name, decoded.data);
+    if (stream !== undefined) this.#streams.receive(stream);
     if ('processId' in decoded.data)
       this.#processes.get(decoded.data.processId)?.receive(readEvent(name, decoded.data));
   }
@@ -219,6 +231,7 @@ export class ExecClient implements AsyncDisposable {
     const error = ConnectionError.closed(reason);
     for (const process of this.#processes.values()) process.fail(error);
     this.#processes.clear();
+    this.#streams.fail(error);
     this.#closed.resolve(reason);
   }
 }

@@ -1,13 +1,11 @@
 import { RpcError, errorCodes } from '../protocol/errors.ts';
-import type { Event, Method, Result, WireParams } from '../protocol/methods.ts';
+import type { Event, Result, WireParams } from '../protocol/methods.ts';
 import type { OutputStream, TerminalSize } from '../protocol/process.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
+import type { Call } from './call.ts';
 import { EventWindow, type ProcessEvent } from './event-window.ts';
 import { OutputLostError } from './output-lost-error.ts';
 import { type OutputChunk, OutputView } from './output-view.ts';
-
-/** Calls the executor; what ExecClient lends to its processes. */
-export type Call = <M extends Method>(method: M, params: WireParams<M>) => Promise<Result<M>>;
 
 /** Bytes of one write; a longer input goes in several, in order. */
 const writeBytes = 256 * 1024;

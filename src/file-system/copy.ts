@@ -4,9 +4,9 @@ import { constants as os } from 'node:os';
 import { invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { errnoOf } from '../support/os-error.ts';
-import { createDirectory } from './directory.ts';
-import { joinPath, realPath, splitLast } from '../tree/folder.ts';
-import { openRegular } from '../tree/open-regular.ts';
+import { createDirectory } from '../disk/create-directory.ts';
+import { joinPath, realPath, splitLast } from '../disk/folder.ts';
+import { openRegular } from '../disk/open-regular.ts';
 
 /** Copies a file, a link as a link, or with `recursive` a directory. Answers how many special files it left out. */
 export async function copy(source: Buffer, destination: Buffer, recursive: boolean): Promise<number> {

@@ -1,33 +1,12 @@
 import type { Dirent } from 'node:fs';
-import { lstat, mkdir, readdir, rm, rmdir, stat, unlink } from 'node:fs/promises';
+import { lstat, readdir, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
+import { joinPath, onPath } from '../disk/folder.ts';
 import type { WireResult } from '../protocol/methods.ts';
 import { type EnvironmentPath, toFileUri } from '../protocol/path.ts';
 import { errnoOf } from '../support/os-error.ts';
-import { joinPath, onPath, splitLast } from '../tree/folder.ts';
 
 export type DirectoryEntry = WireResult<'fs/readDirectory'>['entries'][number];
-
-/** `recursive`: with its parents, and satisfied with a directory that is there. */
-export async function createDirectory(path: Buffer, recursive: boolean, follow: boolean): Promise<void> {
-  try {
-    await onPath(path, follow, (reached) => mkdir(reached));
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (!recursive) throw error;
-    if (errno === os.errno.ENOENT && path.length > 1) {
-      await createDirectory(splitLast(path).parent, true, follow);
-      await createDirectory(path, true, follow);
-    } else if (errno !== os.errno.EEXIST || !(await isDirectory(path, follow))) {
-      throw error;
-    }
-  }
-}
-
-async function isDirectory(path: Buffer, follow: boolean): Promise<boolean> {
-  const look = follow ? stat : lstat;
-  return onPath(path, follow, async (reached) => (await look(reached)).isDirectory()).catch(() => false);
-}
 
 /** Every entry, dangling links included. */
 export async function readDirectory(path: EnvironmentPath): Promise<DirectoryEntry[]> {

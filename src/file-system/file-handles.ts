@@ -3,8 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { systemError } from './file-error.ts';
-import { openRegular } from '../tree/open-regular.ts';
-import { openEmptied } from './regular-file.ts';
+import { openEmptied, openRegular } from '../disk/open-regular.ts';
 
 interface Opened {
   readonly mode: 'read' | 'replace';

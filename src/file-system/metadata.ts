@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { chmod, lstat, lutimes, readlink, stat, utimes } from 'node:fs/promises';
 import type { WireResult } from '../protocol/methods.ts';
-import { onPath } from '../tree/folder.ts';
+import { onPath } from '../disk/folder.ts';
 import { systemError } from './file-error.ts';
 
 type Metadata = WireResult<'fs/getMetadata'>;

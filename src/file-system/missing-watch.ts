@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
-import { splitLast } from '../tree/folder.ts';
+import { splitLast } from '../disk/folder.ts';
 
 /** Milliseconds between looks, for file systems and hosts whose events do not come. */
 const pollMs = 1000;

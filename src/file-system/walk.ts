@@ -5,7 +5,7 @@ import { limits } from '../protocol/limits.ts';
 import type { Params, WireResult } from '../protocol/methods.ts';
 import { type EnvironmentPath, showPath } from '../protocol/path.ts';
 import { errnoOf, osErrorText } from '../support/os-error.ts';
-import { joinPath, realPath } from '../tree/folder.ts';
+import { joinPath, realPath } from '../disk/folder.ts';
 
 type WalkOptions = Params<'fs/walk'>['options'];
 

@@ -18,7 +18,7 @@ export const FollowSymlinks = z
     description: 'false: a symbolic link anywhere in the path is refused, never followed. true if absent.',
   });
 
-export const flag = (absent: boolean, description: string): z.ZodType<boolean, boolean | null | undefined> =>
+export const flag = (absent: boolean, description: string) =>
   z
     .boolean()
     .nullish()

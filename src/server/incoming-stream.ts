@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ByteSink } from '../file-system/transfer.ts';
+import type { ByteSink } from '../disk/transfer.ts';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { WireResult } from '../protocol/methods.ts';

@@ -1,5 +1,5 @@
 import { fileError } from '../file-system/file-error.ts';
-import type { ByteSink } from '../file-system/transfer.ts';
+import type { ByteSink } from '../disk/transfer.ts';
 import { RpcError, errorCodes, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { WireEvent } from '../protocol/methods.ts';

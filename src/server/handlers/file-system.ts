@@ -1,7 +1,8 @@
 import { rename, symlink } from 'node:fs/promises';
 import { copy } from '../../file-system/copy.ts';
-import { createDirectory, readDirectory, remove } from '../../file-system/directory.ts';
-import { realPath } from '../../tree/folder.ts';
+import { createDirectory } from '../../disk/create-directory.ts';
+import { readDirectory, remove } from '../../file-system/directory.ts';
+import { realPath } from '../../disk/folder.ts';
 import { getMetadata, readLink, setMetadata } from '../../file-system/metadata.ts';
 import { readFile, truncateFile, writeFile } from '../../file-system/regular-file.ts';
 import { walk } from '../../file-system/walk.ts';

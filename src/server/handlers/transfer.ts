@@ -1,5 +1,5 @@
-import { fileSink, fileSource, treeSink } from '../../file-system/transfer.ts';
-import { packTree } from '../../tree/pack.ts';
+import { fileSink, fileSource, treeSink } from '../../disk/transfer.ts';
+import { packTree } from '../../disk/pack.ts';
 import { systemError } from '../../file-system/file-error.ts';
 import { getMetadata } from '../../file-system/metadata.ts';
 import type { transferRequests } from '../../protocol/transfer.ts';

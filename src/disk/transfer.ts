@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { limits } from '../protocol/limits.ts';
-import { splitLast } from '../tree/folder.ts';
-import { openRegular } from '../tree/open-regular.ts';
-import { TreeUnpacker } from '../tree/unpack.ts';
-import { createDirectory } from './directory.ts';
-import { Replacement, openEmptied } from './regular-file.ts';
+import { splitLast } from './folder.ts';
+import { openEmptied, openRegular } from './open-regular.ts';
+import { TreeUnpacker } from './unpack.ts';
+import { createDirectory } from './create-directory.ts';
+import { Replacement } from './replacement.ts';
 
 /** Where a stream from the client goes. */
 export interface ByteSink {

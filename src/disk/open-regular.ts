@@ -30,3 +30,15 @@ export async function openRegular(
     }
   });
 }
+
+/** Opens a regular file and empties it, which only happens when it is known to be one. */
+export async function openEmptied(path: Buffer, follow: boolean, mode?: number): Promise<FileHandle> {
+  const { file } = await openRegular(path, constants.O_WRONLY | constants.O_CREAT, follow, mode);
+  try {
+    await file.truncate(0);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}

@@ -119,7 +119,7 @@ export class TreeUnpacker {
         const original = target.pop();
         if (original === undefined) throw refused(header, 'is a hard link to nothing');
         await using from = await this.#folderOf(target);
-        return replacing(place, () => link(from.entry(Buffer.from(original)), place));
+        return await replacing(place, () => link(from.entry(Buffer.from(original)), place));
       }
       default:
         throw refused(header, `is a ${header.type}, which is not unpacked`);
@@ -195,7 +195,7 @@ async function replacing<T>(place: Buffer, make: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (errnoOf(error) !== os.errno.EEXIST || (await lstat(place)).isDirectory()) throw error;
     await unlink(place);
-    return await make();
+    return make();
   }
 }
 

@@ -1,0 +1,231 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { RpcError } from '../protocol/errors.ts';
+import { limits } from '../protocol/limits.ts';
+import type { Event, Result, ServerNotification } from '../protocol/methods.ts';
+import { ConnectionError } from '../rpc/connection-error.ts';
+import type { Call } from './call.ts';
+
+/** Writes under way at a time: enough to hide the delay of a long road. */
+const writesAhead = 16;
+/** Milliseconds for the end of a stream, which may sync or set the times of a large tree. */
+const finishTimeoutMs = 10 * 60_000;
+
+export type StreamEvent =
+  | ({ readonly kind: 'data' } & Event<'stream/data'>)
+  | ({ readonly kind: 'end' } & Event<'stream/end'>)
+  | ({ readonly kind: 'error' } & Event<'stream/error'>);
+
+/** The event that a notification brings; undefined where it is about no stream. */
+export function readStreamEvent(
+  name: ServerNotification,
+  params: Event<ServerNotification>,
+): StreamEvent | undefined {
+  switch (name) {
+    case 'stream/data':
+      return { kind: 'data', ...(params as Event<'stream/data'>) };
+    case 'stream/end':
+      return { kind: 'end', ...(params as Event<'stream/end'>) };
+    case 'stream/error':
+      return { kind: 'error', ...(params as Event<'stream/error'>) };
+    default:
+      return undefined;
+  }
+}
+
+/** The streams of one connection, by their ids. */
+export class ByteStreams {
+  readonly #call: Call;
+  readonly #incoming = new Map<string, IncomingBytes>();
+
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  /** Takes an event from the connection. */
+  receive(event: StreamEvent): void {
+    this.#incoming.get(event.streamId)?.receive(event);
+  }
+
+  /** No further event will come. */
+  fail(error: Error): void {
+    for (const stream of this.#incoming.values()) stream.fail(error);
+    this.#incoming.clear();
+  }
+
+  /** Opens a stream from the executor. Its bytes come as they are read; when they end, length and digest have been compared. */
+  async open<T>(
+    opener: (streamId: string, creditBytes: number) => Promise<T>,
+  ): Promise<{ opened: T; bytes: IncomingBytes }> {
+    const streamId = randomUUID();
+    const bytes = new IncomingBytes(streamId, this.#call, () => void this.#incoming.delete(streamId));
+    // Before the request: the first bytes may come with its answer.
+    this.#incoming.set(streamId, bytes);
+    try {
+      return { opened: await opener(streamId, limits.streamDefaultCreditBytes), bytes };
+    } catch (error) {
+      this.#incoming.delete(streamId);
+      throw error;
+    }
+  }
+
+  /** Sends everything to a stream of the executor that is opened by `opener`, and ends it with its digest. */
+  async send(
+    opener: (streamId: string) => Promise<unknown>,
+    source: AsyncIterable<Uint8Array>,
+    onProgress: (bytes: number) => void = () => {},
+  ): Promise<Result<'stream/finish'>> {
+    const writer = await this.openWriter(opener);
+    try {
+      for await (const bytes of source) {
+        await writer.write(bytes);
+        onProgress(writer.sent);
+      }
+      return await writer.finish();
+    } catch (error) {
+      await writer.cancel();
+      throw error;
+    }
+  }
+
+  async openWriter(opener: (streamId: string) => Promise<unknown>): Promise<StreamWriter> {
+    const streamId = randomUUID();
+    await opener(streamId);
+    return new StreamWriter(this.#call, streamId);
+  }
+}
+
+/** Bytes from the executor. Iterated once; credit is given back as they are taken. */
+export class IncomingBytes implements AsyncIterable<Uint8Array> {
+  readonly #streamId: string;
+  readonly #call: Call;
+  readonly #onEnd: () => void;
+  readonly #hash = createHash('sha256');
+  readonly #queue: Uint8Array[] = [];
+  #received = 0;
+  #consumed = 0;
+  #end: Event<'stream/end'> | undefined;
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(streamId: string, call: Call, onEnd: () => void) {
+    this.#streamId = streamId;
+    this.#call = call;
+    this.#onEnd = onEnd;
+  }
+
+  /** What the executor said at the end; undefined before. */
+  get end(): Event<'stream/end'> | undefined {
+    return this.#end;
+  }
+
+  receive(event: StreamEvent): void {
+    if (event.kind === 'error') this.fail(new RpcError(event.code, event.message));
+    else if (event.kind === 'end') this.#finish(event);
+    else if (event.offset !== this.#received) this.fail(broken('bytes of the stream are missing'));
+    else {
+      this.#received += event.chunk.length;
+      this.#hash.update(event.chunk);
+      this.#queue.push(event.chunk);
+    }
+    this.#wake?.();
+  }
+
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake?.();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    try {
+      for (;;) {
+        const bytes = this.#queue.shift();
+        if (bytes !== undefined) {
+          yield bytes;
+          this.#giveBack(bytes.length);
+        } else if (this.#failure !== undefined) {
+          throw this.#failure;
+        } else if (this.#end !== undefined) {
+          return;
+        } else {
+          await new Promise<void>((resolve) => void (this.#wake = resolve));
+        }
+      }
+    } finally {
+      this.#onEnd();
+      if (this.#end === undefined) this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
+    }
+  }
+
+  #finish(end: Event<'stream/end'>): void {
+    const digest = this.#hash.digest('hex');
+    if (end.bytes === this.#received && end.sha256 === digest) this.#end = end;
+    else this.fail(broken('what arrived is not what was sent'));
+  }
+
+  #giveBack(bytes: number): void {
+    this.#consumed += bytes;
+    if (this.#end !== undefined || this.#consumed < limits.streamDefaultCreditBytes / 4) return;
+    this.#call('stream/credit', { streamId: this.#streamId, bytes: this.#consumed }).catch(() => {});
+    this.#consumed = 0;
+  }
+}
+
+/** Bytes to the executor: several writes under way, in order. */
+export class StreamWriter {
+  readonly #call: Call;
+  readonly #streamId: string;
+  readonly #hash = createHash('sha256');
+  readonly #ahead = new Set<Promise<void>>();
+  #sent = 0;
+  #failure: unknown;
+
+  constructor(call: Call, streamId: string) {
+    this.#call = call;
+    this.#streamId = streamId;
+  }
+
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Resolves when there is room for more. */
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let start = 0; start < bytes.length; start += limits.streamChunkBytes) {
+      while (this.#ahead.size >= writesAhead) await Promise.race(this.#ahead);
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#send(bytes.subarray(start, start + limits.streamChunkBytes));
+    }
+  }
+
+  async finish(): Promise<Result<'stream/finish'>> {
+    await Promise.all(this.#ahead);
+    if (this.#failure !== undefined) throw this.#failure;
+    const params = { streamId: this.#streamId, bytes: this.#sent, sha256: this.#hash.digest('hex') };
+    return this.#call('stream/finish', params, { timeoutMs: finishTimeoutMs });
+  }
+
+  async cancel(): Promise<void> {
+    await this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
+  }
+
+  #send(part: Uint8Array): void {
+    this.#hash.update(part);
+    const chunk = Buffer.from(part.buffer, part.byteOffset, part.length).toString('base64');
+    const write: Promise<void> = this.#call('stream/write', {
+      streamId: this.#streamId,
+      offset: this.#sent,
+      chunk,
+    })
+      .then(
+        () => {},
+        (error: unknown) => void (this.#failure ??= error),
+      )
+      .finally(() => this.#ahead.delete(write));
+    this.#ahead.add(write);
+    this.#sent += part.length;
+  }
+}
+
+function broken(what: string): ConnectionError {
+  return new ConnectionError('protocol', `The transfer is broken: ${what}.`);
+}
