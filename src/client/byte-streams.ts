@@ -3,6 +3,7 @@ import { RpcError } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { Event, Result, ServerNotification } from '../protocol/methods.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
+import { toError } from '../support/to-error.ts';
 import type { Call } from './call.ts';
 
 /** Writes under way at a time: enough to hide the delay of a long road. */
@@ -177,7 +178,7 @@ export class StreamWriter {
   readonly #hash = createHash('sha256');
   readonly #ahead = new Set<Promise<void>>();
   #sent = 0;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(call: Call, streamId: string) {
     this.#call = call;
@@ -192,20 +193,25 @@ export class StreamWriter {
   async write(bytes: Uint8Array): Promise<void> {
     for (let start = 0; start < bytes.length; start += limits.streamChunkBytes) {
       while (this.#ahead.size >= writesAhead) await Promise.race(this.#ahead);
-      if (this.#failure !== undefined) throw this.#failure;
+      this.#check();
       this.#send(bytes.subarray(start, start + limits.streamChunkBytes));
     }
   }
 
   async finish(): Promise<Result<'stream/finish'>> {
     await Promise.all(this.#ahead);
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#check();
     const params = { streamId: this.#streamId, bytes: this.#sent, sha256: this.#hash.digest('hex') };
     return this.#call('stream/finish', params, { timeoutMs: finishTimeoutMs });
   }
 
   async cancel(): Promise<void> {
     await this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
+  }
+
+  #check(): void {
+    const failure = this.#failure;
+    if (failure !== undefined) throw failure;
   }
 
   #send(part: Uint8Array): void {
@@ -218,7 +224,7 @@ export class StreamWriter {
     })
       .then(
         () => {},
-        (error: unknown) => void (this.#failure ??= error),
+        (error: unknown) => void (this.#failure ??= toError(error)),
       )
       .finally(() => this.#ahead.delete(write));
     this.#ahead.add(write);

@@ -2,6 +2,7 @@ import { type BigIntStats, type Dirent, constants } from 'node:fs';
 import { type FileHandle, lstat, readdir, readlink } from 'node:fs/promises';
 import { type Header, type Pack, pack } from 'tar-stream';
 import { toFileUri } from '../protocol/path.ts';
+import { toError } from '../support/to-error.ts';
 import { joinPath } from './folder.ts';
 import { openRegular } from './open-regular.ts';
 
@@ -45,7 +46,7 @@ export function packTree(root: Buffer): {
   const taken = (): Promise<void> => new Promise((resolve) => void (onTaken = resolve));
   packFolder({ tar, facts, taken, ahead: 0 }, root, '').then(
     () => tar.finalize(),
-    (error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))),
+    (error: unknown) => tar.destroy(toError(error)),
   );
   async function* stream(): AsyncGenerator<Buffer> {
     for await (const part of tar as AsyncIterable<Buffer>) {

@@ -4,6 +4,7 @@ import { constants as os } from 'node:os';
 import { type Extract, type Header, extract } from 'tar-stream';
 import { invalidRequest } from '../protocol/errors.ts';
 import { errnoOf } from '../support/os-error.ts';
+import { toError } from '../support/to-error.ts';
 import { Folder } from './folder.ts';
 
 /** Bytes of a name in an archive. */
@@ -49,11 +50,11 @@ export class TreeUnpacker {
 
   /** Resolves when there is room for more. */
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#check();
     if (!this.#tar.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) {
       await Promise.race([new Promise<void>((resolve) => void this.#tar.once('drain', resolve)), this.#done]);
     }
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#check();
   }
 
   /** Resolves when everything is on its place, with modes and times. */
@@ -67,6 +68,11 @@ export class TreeUnpacker {
     await this.#done.catch(() => {});
   }
 
+  #check(): void {
+    const failure = this.#failure;
+    if (failure !== undefined) throw failure;
+  }
+
   async #unpack(): Promise<void> {
     try {
       for await (const entry of this.#tar) {
@@ -75,9 +81,9 @@ export class TreeUnpacker {
       }
       for (const directory of this.#directories.toReversed()) await this.#finishDirectory(directory);
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.#failure = toError(error);
       this.#tar.destroy();
-      throw this.#failure;
+      throw error;
     } finally {
       await this.#leave(0);
       await this.#root[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import type { ByteSink } from '../disk/transfer.ts';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { WireResult } from '../protocol/methods.ts';
+import { toError } from '../support/to-error.ts';
 
 /** Bytes on their way from the client to a sink, one write after the other. The first failure is the answer to everything after it. */
 export class IncomingStream {
@@ -11,7 +12,7 @@ export class IncomingStream {
   #received = 0;
   #waiting = 0;
   #last: Promise<void> = Promise.resolve();
-  #failure: unknown;
+  #failure: Error | undefined;
   #ended = false;
 
   constructor(sink: ByteSink) {
@@ -20,7 +21,7 @@ export class IncomingStream {
 
   /** Resolves when the sink has the bytes. */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#check();
     if (bytes.length > limits.fileBlockBytes)
       throw this.#fail(invalidRequest(`stream/write takes at most ${limits.fileBlockBytes} bytes`));
     if (offset !== this.#received) {
@@ -39,11 +40,11 @@ export class IncomingStream {
     this.#received += bytes.length;
     this.#waiting += bytes.length;
     const write = this.#last.then(async () => {
-      if (this.#failure !== undefined) throw this.#failure;
+      this.#check();
       this.#hash.update(bytes);
       await this.#sink.write(bytes);
     });
-    this.#last = write.catch((error: unknown) => void this.#fail(error));
+    this.#last = write.catch((error: unknown) => void this.#fail(toError(error)));
     try {
       await write;
     } finally {
@@ -55,7 +56,7 @@ export class IncomingStream {
   async finish(bytes: number, sha256: string): Promise<WireResult<'stream/finish'>> {
     await this.#last;
     try {
-      if (this.#failure !== undefined) throw this.#failure;
+      this.#check();
       const digest = this.#hash.digest('hex');
       if (bytes !== this.#received || sha256 !== digest) {
         throw invalidRequest(
@@ -77,7 +78,12 @@ export class IncomingStream {
     await this.#sink.dispose();
   }
 
-  #fail(error: unknown): unknown {
+  #check(): void {
+    const failure = this.#failure;
+    if (failure !== undefined) throw failure;
+  }
+
+  #fail(error: Error): Error {
     this.#failure ??= error;
     return error;
   }
