@@ -14,6 +14,8 @@ Examples:
   exec-server run --url ws://127.0.0.1:8765 -- sh -c 'cat; exit 3' < file
   exec-server run --command 'ssh host exec-server serve --listen stdio' -- hostname
   exec-server shell --url ws://127.0.0.1:8765      an interactive shell there
+  exec-server cp -r --url ws://127.0.0.1:8765 ./project env:/work/project
+  exec-server cat --url ws://127.0.0.1:8765 /etc/os-release
   exec-server schema > protocol.json               JSON Schemas of the protocol
 `;
 
@@ -74,6 +76,8 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await shell(argv, flags);
     });
 
+  addFileCommands(program, (code) => (status = code));
+
   program
     .command('schema')
     .description('print the JSON Schemas of the protocol')
@@ -93,11 +97,60 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function withTarget(command: Command): Command {
+/** Commands on files of the environment that --url or --command reach. */
+function addFileCommands(program: Command, setStatus: (status: number) => void): void {
+  const add = <A extends unknown[]>(
+    command: Command,
+    pick: (files: typeof import('./files.ts')) => (...args: A) => Promise<number>,
+  ): void => {
+    reaching(command).action(async (...args: unknown[]) => {
+      // Commander appends the command itself.
+      setStatus(await pick(await import('./files.ts'))(...(args.slice(0, -1) as A)));
+    });
+  };
+  const recursive = ['-r, --recursive', 'directories with everything in them'] as const;
+  add(
+    program
+      .command('cp <source> <destination>')
+      .description(
+        'copy a file or directory; env:/path is a path of the environment, the other one of this machine',
+      )
+      .option(...recursive),
+    (files) => files.cp,
+  );
+  add(
+    program
+      .command('ls <path>')
+      .description('list a directory of the environment')
+      .option('-l, --long', 'with mode, size and time'),
+    (files) => files.ls,
+  );
+  add(
+    program.command('cat <paths...>').description('write files of the environment to standard output'),
+    (files) => files.cat,
+  );
+  add(
+    program
+      .command('rm <paths...>')
+      .description('remove files of the environment')
+      .option(...recursive)
+      .option('-f, --force', 'a missing path is no error'),
+    (files) => files.rm,
+  );
+  add(
+    program.command('stat <path>').description('describe what is at a path of the environment'),
+    (files) => files.statPath,
+  );
+}
+
+function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
-    .option('--command <text>', 'a shell command that starts an executor on its standard streams')
-    .option('--cwd <path>', 'working directory there');
+    .option('--command <text>', 'a shell command that starts an executor on its standard streams');
+}
+
+function withTarget(command: Command): Command {
+  return reaching(command).option('--cwd <path>', 'working directory there');
 }
 
 function once(name: string): (value: string, previous: string | undefined) => string {
