@@ -38,7 +38,8 @@ export async function cp(from: string, to: string, flags: CopyFlags): Promise<nu
     throw new ConfigError(`${from} is a directory; use -r`);
   const into = await isDirectory(files, destination).catch(() => false);
   const name = basename(source.path);
-  const path = into ? (up ? posix.join : join)(destination.path, name) : destination.path;
+  const inside = up ? posix.join(destination.path, name) : join(destination.path, name);
+  const path = into ? inside : destination.path;
   using bar = progressBar(process.stderr, name);
   const summary = await files[up ? 'upload' : 'download'](source.path, path, {
     onProgress: (now) => bar.show(now),

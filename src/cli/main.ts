@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { version } from '../version.ts';
+import type * as Files from './files.ts';
 
 /** Exit statuses of our own failures. A program that `run` has run gives its own. */
 const failed = 1;
@@ -99,48 +100,35 @@ export async function main(args: readonly string[]): Promise<number> {
 
 /** Commands on files of the environment that --url or --command reach. */
 function addFileCommands(program: Command, setStatus: (status: number) => void): void {
-  const add = <A extends unknown[]>(
-    command: Command,
-    pick: (files: typeof import('./files.ts')) => (...args: A) => Promise<number>,
-  ): void => {
-    reaching(command).action(async (...args: unknown[]) => {
-      // Commander appends the command itself.
-      setStatus(await pick(await import('./files.ts'))(...(args.slice(0, -1) as A)));
-    });
-  };
+  const run = async (work: (files: typeof Files) => Promise<number>): Promise<void> =>
+    setStatus(await work(await import('./files.ts')));
   const recursive = ['-r, --recursive', 'directories with everything in them'] as const;
-  add(
-    program
-      .command('cp <source> <destination>')
-      .description(
-        'copy a file or directory; env:/path is a path of the environment, the other one of this machine',
-      )
-      .option(...recursive),
-    (files) => files.cp,
-  );
-  add(
-    program
-      .command('ls <path>')
-      .description('list a directory of the environment')
-      .option('-l, --long', 'with mode, size and time'),
-    (files) => files.ls,
-  );
-  add(
-    program.command('cat <paths...>').description('write files of the environment to standard output'),
-    (files) => files.cat,
-  );
-  add(
-    program
-      .command('rm <paths...>')
-      .description('remove files of the environment')
-      .option(...recursive)
-      .option('-f, --force', 'a missing path is no error'),
-    (files) => files.rm,
-  );
-  add(
-    program.command('stat <path>').description('describe what is at a path of the environment'),
-    (files) => files.statPath,
-  );
+
+  reaching(program.command('cp <source> <destination>'))
+    .description(
+      'copy a file or directory; env:/path is a path of the environment, the other one of this machine',
+    )
+    .option(...recursive)
+    .action((from: string, to: string, flags: object) => run((files) => files.cp(from, to, flags)));
+
+  reaching(program.command('ls <path>'))
+    .description('list a directory of the environment')
+    .option('-l, --long', 'with mode, size and time')
+    .action((path: string, flags: object) => run((files) => files.ls(path, flags)));
+
+  reaching(program.command('cat <paths...>'))
+    .description('write files of the environment to standard output')
+    .action((paths: string[], flags: object) => run((files) => files.cat(paths, flags)));
+
+  reaching(program.command('rm <paths...>'))
+    .description('remove files of the environment')
+    .option(...recursive)
+    .option('-f, --force', 'a missing path is no error')
+    .action((paths: string[], flags: object) => run((files) => files.rm(paths, flags)));
+
+  reaching(program.command('stat <path>'))
+    .description('describe what is at a path of the environment')
+    .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
 }
 
 function reaching(command: Command): Command {
