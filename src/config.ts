@@ -12,7 +12,7 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-const Bytes = z.coerce.number().int().nonnegative();
+const Bytes = z.union([z.string().regex(/^\d+$/).transform(Number), z.number()]).pipe(z.int().nonnegative());
 
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),

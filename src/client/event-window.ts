@@ -68,8 +68,9 @@ export class EventWindow {
 
   /** Takes an event in whatever order it comes, and answers the ones that are now in order. A second one with its seq is dropped. */
   add(event: ProcessEvent): ProcessEvent[] {
-    const first = event.kind === 'gap' ? event.gap.fromSeq : event.seq;
-    if (first < this.#nextSeq || this.#early.has(first)) return [];
+    // A gap may begin among events that have come.
+    const first = event.kind === 'gap' ? Math.max(event.gap.fromSeq, this.#nextSeq) : event.seq;
+    if (event.seq < this.#nextSeq || this.#early.has(first)) return [];
     this.#early.set(first, event);
     this.#earlyBytes += sizeOf(event);
     const ordered: ProcessEvent[] = [];

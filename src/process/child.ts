@@ -3,10 +3,11 @@ import type { OutputStream } from '../protocol/process.ts';
 import type { LaunchSpec } from './command.ts';
 import { Descriptor } from './descriptor.ts';
 import { spawnFailure } from './spawn-failure.ts';
-import { native } from './native.ts';
+import { native } from '../support/native.ts';
 
 const EOT = 0x04;
-const LF = 0x0a;
+/** A line ends with either: a terminal turns what Enter sends into a line feed. */
+const lineEnds = [0x0a, 0x0d];
 
 export interface ChildExit {
   /** 128+n when signal n ended it. */
@@ -94,8 +95,7 @@ export class Child {
     if (!this.tty) return this.#input?.endInput();
     const byte = this.#input?.eofByte() ?? EOT;
     const eof = byte > 0 ? byte : EOT;
-    const lineBegun =
-      this.#lastInputByte !== undefined && this.#lastInputByte !== LF && this.#lastInputByte !== eof;
+    const lineBegun = this.#lastInputByte !== undefined && ![...lineEnds, eof].includes(this.#lastInputByte);
     this.write(Buffer.alloc(lineBegun ? 2 : 1, eof));
   }
 

@@ -2,7 +2,7 @@ import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import type { ProcessStartParams } from '../protocol/process.ts';
 import { refuseSandbox } from '../sandbox/refuse.ts';
 import { childVariables, loginShell } from './env-policy.ts';
-import type { NativeSpec } from './native.ts';
+import type { NativeSpec } from '../support/native.ts';
 
 /** Where a bare name is looked up when the process has no PATH: the C library's default. */
 const defaultPath = '/bin:/usr/bin';

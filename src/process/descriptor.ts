@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { limits } from '../protocol/limits.ts';
-import { native } from './native.ts';
+import { native } from '../support/native.ts';
 
 const { EAGAIN } = constants.errno;
 const readable = 1;

@@ -52,16 +52,24 @@ function applyPolicy(own: Variables, policy: EnvPolicy): Map<string, string> {
 }
 
 function matcher(patterns: readonly string[]): (name: string) => boolean {
-  const folded = patterns.map((pattern) => pattern.toUpperCase());
-  return (name) => folded.some((pattern) => matches(pattern, name.toUpperCase()));
+  const folded = patterns.map(fold);
+  return (name) => {
+    const characters = fold(name);
+    return folded.some((pattern) => matches(pattern, characters));
+  };
+}
+
+/** Characters without their case. Lower case, because the upper case of one character can be two. */
+function fold(text: string): readonly string[] {
+  return [...text].map((character) => character.toLowerCase());
 }
 
 /** `*` any run, `?` one character. Steps back to the last `*` only, so that no pattern takes exponential time. */
-function matches(pattern: string, name: string): boolean {
+function matches(pattern: readonly string[], name: readonly string[]): boolean {
   let p = 0;
   let star = -1;
   let resume = 0;
-  if (pattern === '') return false;
+  if (pattern.length === 0) return false;
   for (let n = 0; n < name.length;) {
     if (pattern[p] === '*') {
       star = p++;
@@ -83,9 +91,9 @@ function matches(pattern: string, name: string): boolean {
 /** The login shell of the user that the executor runs as. */
 export function loginShell(own: Variables): string {
   try {
-    return userInfo().shell ?? own['SHELL'] ?? '/bin/sh';
+    return userInfo().shell || own['SHELL'] || '/bin/sh';
   } catch {
     // No entry in the password file, as for an arbitrary uid in a container.
-    return own['SHELL'] ?? '/bin/sh';
+    return own['SHELL'] || '/bin/sh';
   }
 }

@@ -36,14 +36,15 @@ async function readOnce(process: ManagedProcess, request: ReadRequest): Promise<
   const newest = process.journal.nextSeq;
   const chunks: WireResult<'process/read'>['chunks'] = [];
   let cursor = Math.min(request.afterSeq, newest - 1);
-  let room = request.maxBytes ?? limits.readBytes;
+  const maxBytes = Math.min(request.maxBytes ?? Infinity, limits.readBytes);
+  let room = maxBytes;
   let gap: Gap | undefined;
   let full = false;
   while (!full && gap === undefined && cursor < newest - 1) {
     const pull = await process.journal.pull(cursor, Math.max(0, room));
     for (const event of pull.events) {
       room -= event.bytes.length;
-      full = event.seq >= newest || (room < 0 && chunks.length > 0);
+      full = event.seq >= newest || chunks.length >= limits.readChunks || (room < 0 && chunks.length > 0);
       if (full) break;
       if (isOutput(event))
         chunks.push({ seq: event.seq, stream: event.kind, chunk: event.bytes.toString('base64') });
@@ -53,8 +54,9 @@ async function readOnce(process: ManagedProcess, request: ReadRequest): Promise<
     if (pull.gap !== undefined && chunks.length > 0) full = true;
     else if (pull.gap !== undefined) [gap, cursor] = [pull.gap, pull.gap.toSeq];
   }
-  // An answer that our own limit cut is not the end of anything yet.
-  const tellEnd = cursor === newest - 1 || request.maxBytes !== undefined;
+  // An answer that our own limits cut is not the end of anything yet.
+  const cutByCaller = maxBytes === request.maxBytes && chunks.length < limits.readChunks;
+  const tellEnd = cursor === newest - 1 || cutByCaller;
   return {
     chunks,
     nextSeq: nextSeq(request, chunks, cursor),

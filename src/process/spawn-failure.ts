@@ -2,7 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import { RpcError } from '../protocol/errors.ts';
 import { osErrorText } from '../support/os-error.ts';
 import type { LaunchSpec } from './command.ts';
-import type { NativeFailure } from './native.ts';
+import type { NativeFailure } from '../support/native.ts';
 
 type Kind =
   | 'notFound'
@@ -45,5 +45,7 @@ function whatFailed(failure: NativeFailure, kind: Kind, spec: LaunchSpec): strin
   if (failure.stage === 'setup') return 'The pipes or the terminal for the process cannot be made';
   if (kind === 'notFound' && !spec.program.includes('/'))
     return 'The program is in no directory of the PATH of the process';
-  return kind === 'notFound' ? 'The program does not exist' : 'The program cannot be executed';
+  return kind === 'notFound'
+    ? 'The program, or the interpreter that it names, does not exist'
+    : 'The program cannot be executed';
 }

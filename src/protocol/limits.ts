@@ -38,6 +38,8 @@ export const limits = {
   journalDiskTotalBytes: 1024 * MiB,
   /** Decoded bytes in one answer of process/read whose caller named no limit. Keeps answers far below messageBytes. */
   readBytes: 8 * MiB,
+  /** Chunks in one answer of process/read: a fraction of jsonValues, which its reader holds it to. */
+  readChunks: 16_384,
 
   /** Bytes of accepted input that wait for a child to read; a write beyond waits for its turn. */
   stdinQueueBytes: 1 * MiB,
@@ -78,6 +80,63 @@ export const limits = {
   /** Paths of one fs/watchMissing. */
   missingPaths: 1024,
 
+  /** Watches of one connection, by fs/watch. */
+  watches: 64,
+  /** Characters of a watch id, which every notification repeats. */
+  watchIdLength: 64,
+  /** Names that one watch excludes. */
+  watchExcludes: 256,
+  /** Directories watched, all connections together: about 1 KiB of kernel memory each. The kernel may allow fewer. */
+  watchedDirectories: 65_536,
+  /** Changes of one watch that wait to be sent, and bytes of their paths. Beyond it they are dropped, and the client is told to list again. */
+  watchPendingChanges: 10_000,
+  watchPendingBytes: 4 * MiB,
+  /** Changes in one fs/changed, and bytes of their paths; more go into the next. */
+  watchReportChanges: 1_000,
+  watchReportBytes: 256 * KiB,
+
+  /** Running searches of one connection, each of which keeps a thread busy. One beyond is refused. */
+  searches: 4,
+  /** Characters of a search id, which every fs/matches repeats. */
+  searchIdLength: 128,
+  /** Glob patterns of one list, and characters of one pattern. */
+  searchPatterns: 64,
+  searchPatternLength: 4096,
+  /** Paths of one fs/glob that named no limit, and at most. Their number stays below jsonValues. */
+  globResults: 10_000,
+  globResultsMost: 100_000,
+  /** Lines of one fs/grep that named no limit, and at most. */
+  grepMatches: 1000,
+  grepMatchesMost: 50_000,
+  /** Lines before or after each match. */
+  grepContextLines: 20,
+  /** Bytes of a file that fs/grep reads where it named no limit, and at most: a file is searched in memory. */
+  grepFileBytes: 8 * MiB,
+  grepFileBytesMost: 64 * MiB,
+  /** Bytes in which a NUL makes a file binary. */
+  binaryProbeBytes: 8 * KiB,
+  /** Bytes of a line that are shown, and places in it: lines of minified files are megabytes long. */
+  searchLineBytes: 4 * KiB,
+  lineSubmatches: 64,
+  /** JSON bytes of the results of one search: two streamed searches fit below outboxStallBytes. */
+  searchResultBytes: 8 * MiB,
+  /** JSON values of the results in one answer: below jsonValues, which is all that clients accept. */
+  searchResultValues: 200_000,
+  /** Milliseconds of a search that named no limit, and at most. */
+  searchMs: 20_000,
+  searchMsMost: 120_000,
+  /** What a pattern may come to when its repetitions are written out, and how deep its groups may be nested. */
+  patternNodes: 10_000,
+  patternDepth: 50,
+  /** MiB of heap of a search thread: a directory with millions of entries must not end the executor. */
+  searchThreadMiB: 512,
+  /** Milliseconds that an idle search thread waits for the next search of its connection. */
+  searchThreadIdleMs: 10_000,
+
+  /** Milliseconds that changes are collected before they are sent: a save is several events, and takes less. */
+  watchWindowMs: 50,
+  /** Milliseconds that a resync waits for new directories that are being read, which would otherwise cause the next one. */
+  watchResyncHoldMs: 1_000,
   /** Milliseconds that a closed process and its output stay readable. */
   closedRetentionMs: 80_000,
   /** Milliseconds that a session outlives its connection. */

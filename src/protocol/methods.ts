@@ -4,8 +4,10 @@ import { fileRequests } from './file-methods.ts';
 import { MissingChanged } from './file-system.ts';
 import * as process from './process.ts';
 import { Empty, None, type NotificationRow, type RequestRow } from './row.ts';
+import { searchNotifications, searchRequests } from './search-methods.ts';
 import { InitializeParams, InitializeResult } from './session.ts';
 import { transferNotifications, transferRequests } from './transfer.ts';
+import { watchNotifications, watchRequests } from './watch-methods.ts';
 
 /**
  * The protocol. Types, validation, dispatch, the client's calls, docs/protocol.md and the JSON Schemas come from these rows; a
@@ -85,7 +87,9 @@ export const requests = {
     summary: "Lists the session's processes.",
   },
   ...fileRequests,
+  ...watchRequests,
   ...transferRequests,
+  ...searchRequests,
 } as const satisfies Record<string, RequestRow>;
 
 /** From the client to the executor. */
@@ -117,11 +121,13 @@ export const serverNotifications = {
       'Stands for the events that a limit of the journal dropped before this connection could take them.',
   },
   ...transferNotifications,
+  ...searchNotifications,
   'fs/missingChanged': {
     params: MissingChanged,
     summary:
       'A path of the fs/watchMissing with this id has appeared, or the present one has gone. The watch is over.',
   },
+  ...watchNotifications,
 } as const satisfies Record<string, NotificationRow>;
 
 export type Method = keyof typeof requests;

@@ -32,9 +32,11 @@ const elsewhere = (problem: string): PathProblem => ({ problem, elsewhere: true 
 
 function parsePlain(text: string): EnvironmentPath | PathProblem {
   if (text.includes('\0')) return elsewhere('must not contain a NUL character');
-  const segments = text.split('/').filter((segment) => segment !== '');
-  return { bytes: Buffer.from(removeDotSegments(segments)), form: 'plain' };
+  return { bytes: removeDots(Buffer.from(text)), form: 'plain' };
 }
+
+/** Unescaped, as Windows writes it; a directory that is called so here has its colon escaped. */
+const drive = /^\/?[a-z][:|](\/|$)/i;
 
 function parseFileUri(rest: string): EnvironmentPath | PathProblem {
   if (rest.includes('?')) return wrong('must not have a query');
@@ -47,23 +49,20 @@ function parseFileUri(rest: string): EnvironmentPath | PathProblem {
       return elsewhere('must not name a host other than localhost');
     path = slash < 0 ? '/' : rest.slice(slash);
   }
-  if (/^\/?[a-z](:|%3a|\|)(\/|$)/i.test(path))
-    return elsewhere('names a Windows drive, which does not exist on this executor');
-  // Dot segments go before decoding: an escaped separator (%2F) is part of the path that it decodes to, not of the URI's structure.
-  const bytes = percentDecode(removeDotSegments(path.replace(/^\//, '').split('/')));
+  if (drive.test(path)) return elsewhere('names a Windows drive, which does not exist on this executor');
+  const bytes = percentDecode(path);
   if (bytes.includes(0)) return wrong('must not contain a NUL character');
-  return { bytes, form: 'uri' };
+  return { bytes: removeDots(bytes), form: 'uri' };
 }
 
-/** Absolute, without `.` and `..`, which are resolved as text: before any link is followed. */
-function removeDotSegments(segments: readonly string[]): string {
+/** Absolute, without `.`, `..` and empty parts. They are resolved as text, before any link is followed. */
+function removeDots(path: Buffer): Buffer {
   const kept: string[] = [];
-  for (const segment of segments) {
-    const plain = segment.replace(/%2e/gi, '.');
-    if (plain === '..') kept.pop();
-    else if (plain !== '.') kept.push(segment);
+  for (const part of path.toString('latin1').split('/')) {
+    if (part === '..') kept.pop();
+    else if (part !== '.' && part !== '') kept.push(part);
   }
-  return `/${kept.join('/')}`;
+  return Buffer.from(`/${kept.join('/')}`, 'latin1');
 }
 
 function percentDecode(text: string): Buffer {
@@ -88,7 +87,7 @@ export function toFileUri(path: string | Uint8Array): string {
       ? char
       : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
-  return uri;
+  return uri.replace(/^(file:\/\/\/[a-z]):(?=\/|$)/i, '$1%3A');
 }
 
 /** A path in the form in which the request named its own. */

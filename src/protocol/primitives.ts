@@ -5,18 +5,13 @@ import { type EnvironmentPath, parsePath } from './path.ts';
 /** In `params` of an issue: the parameter is one that clients know to be refused with -32600 instead of -32602. */
 export const invalidRequestIssue = { error: 'invalidRequest' } as const;
 
-const padding = /={0,2}$/;
-
-/** Decodes RFC 4648 base64, standard alphabet with padding and nothing else; undefined where the text is anything else. */
-function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (text.length % 4 !== 0) return undefined;
-  const pad = padding.exec(text)?.[0].length ?? 0;
+/**
+ * Decodes RFC 4648 base64, standard alphabet with padding and nothing else; undefined where the text is anything else. `Buffer` skips what
+ * it does not know and takes other alphabets, so only what encodes to the same text again was meant.
+ */
+function decodeBase64(text: string): Buffer<ArrayBuffer> | undefined {
   const bytes = Buffer.from(text, 'base64');
-  // Buffer skips what it does not know, which shortens the result, and takes the URL-safe alphabet and stray bits.
-  if (bytes.length !== (text.length / 4) * 3 - pad || text.includes('-') || text.includes('_'))
-    return undefined;
-  const tail = text.slice(-4);
-  return tail === '' || Buffer.from(tail, 'base64').toString('base64') === tail ? bytes : undefined;
+  return bytes.toString('base64') === text ? bytes : undefined;
 }
 
 /** Bytes: base64 text on the wire, a `Uint8Array` in memory. */
@@ -81,19 +76,18 @@ export const Count = z.int().nonnegative();
 
 export const Milliseconds = z.int().nonnegative().max(2_147_483_647);
 
-/**
- * A map of environment variables. Checked by hand: names come from the wire, so the result has no prototype, and `__proto__` is a
- * name like any other.
- */
+/** A map of environment variables. Names come from the wire: `__proto__` is one like any other, so the result has no prototype. */
 export const Variables = z
-  .custom<Record<string, string>>(
-    (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      !Array.isArray(value) &&
-      Object.entries(value).every(
-        ([name, text]) => typeof text === 'string' && name !== '' && !name.includes('='),
-      ),
+  .custom<Readonly<Record<string, string>>>(
+    isVariables,
     'must be an object of strings whose names are not empty and contain no "="',
   )
+  .transform((variables): Readonly<Record<string, string>> => Object.assign(Object.create(null), variables))
   .meta({ type: 'object', additionalProperties: { type: 'string' } });
+
+function isVariables(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(
+    ([name, text]) => typeof text === 'string' && name !== '' && !name.includes('='),
+  );
+}

@@ -14,7 +14,7 @@ export class LineTransport implements Transport {
   /** The parts of the line that has not ended yet. */
   #parts: Buffer[] = [];
   #partBytes = 0;
-  #closed = false;
+  #closed: CloseReason | undefined;
 
   constructor(input: Readable, output: Writable) {
     this.#input = input;
@@ -30,6 +30,8 @@ export class LineTransport implements Transport {
 
   attach(events: TransportEvents): void {
     this.#events = events;
+    const closed = this.#closed;
+    if (closed !== undefined) return queueMicrotask(() => events.onClose(closed));
     const lost = (message: string) => () => this.#end({ kind: 'lost', message });
     this.#input.on('data', (chunk: Buffer) => this.#take(chunk));
     this.#input.once('end', () => this.#inputEnded());
@@ -42,7 +44,7 @@ export class LineTransport implements Transport {
   }
 
   send(message: string): void {
-    if (!this.#closed) this.#output.write(`${message}\n`);
+    if (this.#closed === undefined) this.#output.write(`${message}\n`);
   }
 
   pause(): void {
@@ -54,7 +56,7 @@ export class LineTransport implements Transport {
   }
 
   close(reason: CloseReason): void {
-    if (this.#closed) return;
+    if (this.#closed !== undefined) return;
     this.#output.end();
     this.#end(reason);
   }
@@ -74,7 +76,7 @@ export class LineTransport implements Transport {
       this.#partBytes = 0;
       start = end + 1;
       this.#line(line);
-      if (this.#closed) return;
+      if (this.#closed !== undefined) return;
     }
     if (start === chunk.length) return;
     this.#parts.push(chunk.subarray(start));
@@ -94,8 +96,8 @@ export class LineTransport implements Transport {
   }
 
   #end(reason: CloseReason): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
     this.#parts = [];
     this.#input.destroy();
     this.#events?.onClose(reason);

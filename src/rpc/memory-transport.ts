@@ -9,7 +9,10 @@ export function memoryTransportPair(): [Transport, Transport] {
   return [left, right];
 }
 
-/** A message arrives in a later microtask, as over a wire: no handler runs inside a `send`. */
+/**
+ * A message arrives in a later turn of the event loop, as over a wire: no handler runs inside a `send`, and two sides that keep each other
+ * busy do not keep everything else waiting.
+ */
 class MemoryTransport implements Transport {
   readonly kind = 'memory';
   #other: MemoryTransport | undefined;
@@ -58,27 +61,26 @@ class MemoryTransport implements Transport {
   }
 
   close(reason: CloseReason): void {
-    this.#hangUp(reason);
-    this.#other?.hangUpFromOther(reason);
+    // Who closes does not listen any more.
+    this.#inbox = [];
+    this.#inboxBytes = 0;
+    this.hangUp(reason);
+    this.#other?.hangUp(reason);
   }
 
-  hangUpFromOther(reason: CloseReason): void {
-    this.#hangUp(reason);
+  hangUp(reason: CloseReason): void {
+    this.#closing ??= reason;
+    this.#schedule();
   }
 
   drained(): void {
     if (!this.#closed) this.#events?.onDrain();
   }
 
-  #hangUp(reason: CloseReason): void {
-    this.#closing ??= reason;
-    this.#schedule();
-  }
-
   #schedule(): void {
     if (this.#scheduled || this.#events === undefined) return;
     this.#scheduled = true;
-    queueMicrotask(() => this.#run());
+    setImmediate(() => this.#run());
   }
 
   #run(): void {
@@ -88,7 +90,7 @@ class MemoryTransport implements Transport {
     // What was sent before the close still arrives, unless nobody reads.
     while (this.#inbox.length > 0 && !this.#paused) {
       const message = this.#inbox.shift() ?? '';
-      this.#inboxBytes -= message.length;
+      this.#inboxBytes = Math.max(0, this.#inboxBytes - message.length);
       events.onMessage(message);
       if (this.#inbox.length === 0) this.#other?.drained();
     }

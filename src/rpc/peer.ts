@@ -63,6 +63,7 @@ export class Peer {
     return new Promise((resolve, reject) => {
       if (this.#closed !== undefined) return reject(ConnectionError.closed(this.#closed));
       if (signal?.aborted) return reject(signal.reason as Error);
+      const text = params === undefined ? '' : `,"params":${JSON.stringify(params)}`;
       const id = this.#nextId++;
       const abandon = (): void => {
         this.#pending.delete(id);
@@ -74,16 +75,11 @@ export class Peer {
         resolve: (result) => (settle(), resolve(result)),
         reject: (error) => (settle(), reject(error)),
       });
-      const text = JSON.stringify(params);
-      this.#send(
-        text === undefined
-          ? `{"id":${id},"method":"${method}"}`
-          : `{"id":${id},"method":"${method}","params":${text}}`,
-      );
+      this.#send(`{"id":${id},"method":"${method}"${text}}`);
     });
   }
 
-  notify(method: string, params: unknown): void {
+  notify(method: string, params: object = {}): void {
     this.notifyText(method, JSON.stringify(params));
   }
 
@@ -155,30 +151,33 @@ export class Peer {
   }
 
   async #serve(id: RequestId, method: string, params: unknown): Promise<void> {
-    const actions: (() => void)[] = [];
     if (this.#running >= limits.requestsInFlight) {
-      this.#sendError(
-        id,
-        new RpcError(
-          'overloaded',
-          `More than ${limits.requestsInFlight} requests of this connection are in flight.`,
-        ),
-      );
-      return;
+      const text = `More than ${limits.requestsInFlight} requests of this connection are in flight.`;
+      return this.#sendError(id, new RpcError('overloaded', text));
     }
+    const actions: (() => void)[] = [];
+    const context = {
+      signal: this.#gone.signal,
+      afterReply: (action: () => void) => void actions.push(action),
+    };
     this.#running += 1;
     try {
-      const context = {
-        signal: this.#gone.signal,
-        afterReply: (action: () => void) => void actions.push(action),
-      };
       const result = await this.#handlers.onRequest(method, params, context);
       this.#send(`{"id":${idText(id)},"result":${JSON.stringify(result) ?? 'null'}}`);
-      for (const action of actions) action();
     } catch (error) {
-      this.#sendError(id, error);
+      return this.#sendError(id, error);
     } finally {
       this.#running -= 1;
+    }
+    for (const action of actions) this.#runAfterReply(action);
+  }
+
+  /** The request has its answer, so a failure is for the log only. */
+  #runAfterReply(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#hide(error);
     }
   }
 

@@ -85,6 +85,7 @@ export class Connection {
       files: this.#files,
       streams: this.#streams,
       notify: (name, event) => this.#peer.notify(name, event),
+      unsentBytes: () => this.#peer.unsentBytes,
       environment: this.#shared.environment,
       draining: this.#shared.draining,
       request,

@@ -9,6 +9,7 @@ import { environmentHandlers } from './handlers/environment.ts';
 import { fileHandlers } from './handlers/file-system.ts';
 import { transferHandlers } from './handlers/transfer.ts';
 import { processHandlers } from './handlers/process.ts';
+import { watchHandlers } from './handlers/watch.ts';
 import { SessionRegistry } from './session-registry.ts';
 
 export interface ExecServerOptions {
@@ -41,7 +42,13 @@ export class ExecServer {
     const { env, closedRetentionMs, detachedSessionMs } = options;
     this.#shared = {
       sessions: new SessionRegistry({ budget, env, closedRetentionMs, detachedSessionMs }),
-      handlers: { ...environmentHandlers, ...processHandlers, ...fileHandlers, ...transferHandlers },
+      handlers: {
+        ...environmentHandlers,
+        ...processHandlers,
+        ...fileHandlers,
+        ...transferHandlers,
+        ...watchHandlers,
+      },
       environment: environmentFacts(env, diskBytes),
       draining: () => this.#draining,
       log: options.log ?? silentLogger,

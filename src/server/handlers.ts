@@ -13,6 +13,8 @@ export interface SessionContext {
   readonly files: ConnectionFiles;
   readonly streams: Streams;
   readonly notify: <N extends ServerNotification>(method: N, params: WireEvent<N>) => void;
+  /** Bytes that the connection has not taken yet. */
+  readonly unsentBytes: () => number;
   readonly environment: EnvironmentInfo;
   readonly draining: () => boolean;
   readonly request: RequestContext;

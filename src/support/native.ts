@@ -15,6 +15,11 @@ interface Native {
   /** null while it runs; else exit code or -1, signal or 0, user and system CPU time in microseconds. */
   exitStatus(pid: number): null | number | readonly [number, number, number, number];
   reap(pid: number): number;
+  /** A descriptor that does not block, or -ENOSYS where there is no inotify. */
+  inotifyOpen(): number;
+  /** `path` ends with NUL. Answers the watch descriptor; the same one for the same inode. */
+  inotifyAdd(fd: number, path: Buffer, mask: number): number;
+  inotifyRemove(fd: number, wd: number): number;
 }
 
 export interface NativeSpec {
@@ -42,10 +47,10 @@ export interface NativeFailure {
 
 let loaded: Native | undefined;
 
-/** Loaded at the first process, so that a client without processes needs no native code. */
+/** Loaded at the first use, so that a client without processes and watches needs no native code. */
 export function native(): Native {
   if (loaded !== undefined) return loaded;
-  if (!isMainThread) throw new Error('Processes can be started only from the main thread of Node.');
+  if (!isMainThread) throw new Error('Processes and watches work only in the main thread of Node.');
   try {
     loaded = createRequire(import.meta.url)('../../build/Release/exec_server_native.node') as Native;
     return loaded;

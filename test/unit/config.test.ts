@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, ownVariables, serveConfig } from '../../src/config.ts';
+import { limits } from '../../src/protocol/limits.ts';
+
+function problem(flags: Record<string, unknown>, env: Record<string, string> = {}): string {
+  try {
+    serveConfig(flags, env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message;
+  }
+  throw new Error(`It is accepted: ${JSON.stringify({ flags, env })}`);
+}
+
+const webSocket = (host: string, port: number): object => ({ kind: 'websocket', host, port });
+
+describe('serveConfig: listen', () => {
+  it.each([
+    [undefined, webSocket('127.0.0.1', 0)],
+    ['ws://127.0.0.1:0', webSocket('127.0.0.1', 0)],
+    ['ws://127.0.0.1:8765', webSocket('127.0.0.1', 8765)],
+    ['ws://0.0.0.0:65535', webSocket('0.0.0.0', 65_535)],
+    ['ws://[::1]:0', webSocket('::1', 0)],
+    ['ws://[::]:1', webSocket('::', 1)],
+    ['ws://[::ffff:127.0.0.1]:1', webSocket('::ffff:127.0.0.1', 1)],
+    ['stdio', { kind: 'stdio' }],
+    ['stdio://', { kind: 'stdio' }],
+  ])('%s is accepted', (listen, expected) => {
+    expect(serveConfig({ listen }, {}).listen).toEqual(expected);
+  });
+
+  it.each([
+    'ws://localhost:0',
+    'ws://127.0.0.1',
+    'ws://127.0.0.1:',
+    'ws://127.0.0.1:0/',
+    'ws://127.0.0.1:0/path',
+    'ws://127.0.0.1:99999',
+    'ws://127.0.0.1:65536',
+    'ws://127.0.0.1:-1',
+    'ws://127.0.0.1:+1',
+    'ws://127.0.0.1:1e3',
+    'ws://127.0.0.1:0x10',
+    'ws://127.0.0.1:0?x',
+    'ws://127.0.0.1: 0',
+    'ws://127.0.0.1:0\n',
+    'ws://127.0.0:0',
+    'ws://256.0.0.1:0',
+    'ws://user@127.0.0.1:0',
+    'ws://[::1]',
+    'ws://::1:0',
+    'ws://[127.0.0.1]:0',
+    'ws://[::g]:0',
+    'ws://:0',
+    'ws://',
+  ])('%j has no literal address and port', (listen) => {
+    expect(problem({ listen })).toContain(`--listen: "${listen}" has no literal address and port`);
+  });
+
+  it.each([
+    '',
+    'tcp://127.0.0.1:0',
+    'wss://127.0.0.1:0',
+    'http://127.0.0.1:0',
+    'unix:///tmp/socket',
+    'WS://127.0.0.1:0',
+    'STDIO',
+    'stdio:',
+    'stdio:///',
+    'off',
+    '127.0.0.1:0',
+    ' ws://127.0.0.1:0',
+  ])('%j is not supported', (listen) => {
+    expect(problem({ listen })).toContain(`--listen: "${listen}" is not supported`);
+  });
+});
+
+describe('serveConfig', () => {
+  it('has a default for everything but the folder', () => {
+    expect(serveConfig({}, {})).toEqual({
+      listen: webSocket('127.0.0.1', 0),
+      logLevel: 'warn',
+      journalDiskBytes: limits.journalDiskBytes,
+      journalDiskTotalBytes: limits.journalDiskTotalBytes,
+    });
+  });
+
+  it('cannot be changed afterwards', () => {
+    expect(Object.isFrozen(serveConfig({}, {}))).toBe(true);
+  });
+
+  it('takes variables, and lets a flag win', () => {
+    const env = {
+      EXEC_SERVER_LISTEN: 'stdio',
+      EXEC_SERVER_LOG_LEVEL: 'debug',
+      EXEC_SERVER_JOURNAL_DIR: '/var/journal',
+      EXEC_SERVER_JOURNAL_DISK_BYTES: '1000',
+      EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES: '2000',
+      EXEC_SERVER_UNKNOWN: 'ignored',
+    };
+    expect(serveConfig({ logLevel: 'error', journalDiskBytes: '0' }, env)).toEqual({
+      listen: { kind: 'stdio' },
+      logLevel: 'error',
+      journalDir: '/var/journal',
+      journalDiskBytes: 0,
+      journalDiskTotalBytes: 2000,
+    });
+  });
+
+  it.each([
+    [{ logLevel: 'loud' }, '--log-level: '],
+    [{ logLevel: '' }, '--log-level: '],
+    [{ logLevel: 'WARN' }, '--log-level: '],
+    [{ journalDir: '' }, '--journal-dir: '],
+    [{ journalDiskBytes: '-1' }, '--journal-disk-bytes: '],
+    [{ journalDiskBytes: '1.5' }, '--journal-disk-bytes: '],
+    [{ journalDiskBytes: '1 GiB' }, '--journal-disk-bytes: '],
+    [{ journalDiskBytes: 'Infinity' }, '--journal-disk-bytes: '],
+    [{ journalDiskBytes: '' }, '--journal-disk-bytes: '],
+    [{ journalDiskBytes: '  ' }, '--journal-disk-bytes: '],
+    [{ journalDiskTotalBytes: 'all' }, '--journal-disk-total-bytes: '],
+    [{ journalDiskTotalBytes: '99999999999999999999' }, '--journal-disk-total-bytes: '],
+  ])('names the flag that is wrong: %j', (flags, named) => {
+    expect(problem(flags)).toContain(named);
+  });
+
+  it.each([
+    ['EXEC_SERVER_LISTEN', 'localhost:80', '--listen: '],
+    ['EXEC_SERVER_LOG_LEVEL', 'loud', '--log-level: '],
+    ['EXEC_SERVER_JOURNAL_DISK_BYTES', '', '--journal-disk-bytes: '],
+  ])('checks a variable as it checks a flag: %s=%s', (name, value, named) => {
+    expect(problem({}, { [name]: value })).toContain(named);
+  });
+
+  it('refuses a flag that it does not know', () => {
+    expect(problem({ listenn: 'stdio' })).toContain('listenn');
+  });
+});
+
+describe('ownVariables', () => {
+  it('are those of this process', () => {
+    expect(ownVariables()['PATH']).toBe(process.env['PATH']);
+  });
+});
