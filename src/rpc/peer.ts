@@ -79,7 +79,7 @@ export class Peer {
     });
   }
 
-  notify(method: string, params: object = {}): void {
+  notify(method: string, params: object): void {
     this.notifyText(method, JSON.stringify(params));
   }
 

@@ -251,13 +251,6 @@ describe('Peer: notifications', () => {
     await turn();
     expect(record.messages).toEqual(['{"method":"a","params":{"x":1}}', '{"method":"b","params":[2]}']);
   });
-
-  it('are JSON also without params', async () => {
-    const { peer, sent } = open();
-    peer.notify('a', undefined);
-    await turn();
-    expect(sent()).toEqual([{ method: 'a' }]);
-  });
 });
 
 describe('Peer: calls', () => {
