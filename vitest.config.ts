@@ -16,6 +16,7 @@ export default defineConfig({
       project('conformance', 60_000),
       project('faults', 180_000),
       project('interop', 240_000),
+      project('container', 240_000),
     ],
   },
 });

@@ -1,10 +1,12 @@
-import { type ServeConfig, ownVariables } from '../config.ts';
+import { access, constants } from 'node:fs/promises';
+import { ConfigError, type ServeConfig, ownVariables } from '../config.ts';
 import { limits } from '../protocol/limits.ts';
 import { ExecServer } from '../server/exec-server.ts';
 import { createLogger } from '../telemetry/logger.ts';
 
 /** Runs an executor until its client (stdio) or a signal ends it. Answers the exit status. */
 export async function serve(config: ServeConfig): Promise<number> {
+  await checkJournalFolder(config.journalDir);
   const log = createLogger(config.logLevel);
   const server = new ExecServer({
     env: ownVariables(),
@@ -12,6 +14,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     journalDirectory: config.journalDir,
     journalDiskBytes: config.journalDiskBytes,
     journalDiskTotalBytes: config.journalDiskTotalBytes,
+    ripgrep: config.ripgrep,
   });
   const stopped = stopSignal();
   if (config.listen.kind === 'stdio') {
@@ -19,7 +22,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     const reason = await Promise.race([serveStdio(server), stopped]);
     if (typeof reason === 'object' && reason.kind !== 'normal')
       log.warn({ closeKind: reason.kind }, reason.message);
-    await server.close();
+    await server.close(reason === 'signal' ? limits.stopGraceMs : 0);
     return 0;
   }
   const { listenWebSocket } = await import('../server/listen-websocket.ts');
@@ -30,6 +33,16 @@ export async function serve(config: ServeConfig): Promise<number> {
   await server.close(limits.stopGraceMs);
   await listener.close();
   return 0;
+}
+
+/** Found out now, and not when output is lost for it. */
+async function checkJournalFolder(folder: string | undefined): Promise<void> {
+  if (folder === undefined) return;
+  const usable = await access(folder, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!usable) throw new ConfigError(`--journal-dir: "${folder}" is no folder that can be written to`);
 }
 
 /** Resolves at the first TERM or INT. A second one ends the process at once. */

@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { LineTransport } from '../rpc/line-transport.ts';
 import type { Transport } from '../rpc/transport.ts';
-import { WebSocketTransport } from '../rpc/websocket-transport.ts';
+import { ReasonedWebSocket, WebSocketTransport } from '../rpc/websocket-transport.ts';
 
 /** An executor that this process starts, and that lives as long as the connection. No shell is involved. */
 export interface ExecutorCommand {
@@ -18,7 +17,7 @@ export interface ExecutorCommand {
   readonly stderr?: 'inherit' | 'ignore';
 }
 
-/** Milliseconds between TERM and KILL for an executor that has lost its client. */
+/** Milliseconds that an executor has to end by itself when its input has ended, and again after TERM, before KILL. */
 const commandGraceMs = 2000;
 
 /** Opens a WebSocket to an executor. `url`: ws or wss. `headers`: credentials, never part of the URL. */
@@ -30,7 +29,7 @@ export async function dialWebSocket(
   if (!/^wss?:\/\//.test(url))
     throw new ConnectionError('refused', 'The URL of an executor begins with ws:// or wss://.');
   // An executor of May 2026 drops a client that offers compression.
-  const webSocket = new WebSocket(url, {
+  const webSocket = new ReasonedWebSocket(url, {
     headers,
     perMessageDeflate: false,
     maxPayload: limits.messageBytes,
@@ -91,8 +90,10 @@ function endCommand(child: ChildProcess): void {
       // It has ended.
     }
   };
-  signalGroup('SIGTERM');
-  const timer = setTimeout(() => signalGroup('SIGKILL'), commandGraceMs);
+  let timer = setTimeout(() => {
+    signalGroup('SIGTERM');
+    timer = setTimeout(() => signalGroup('SIGKILL'), commandGraceMs);
+  }, commandGraceMs);
   child.once('exit', () => {
     clearTimeout(timer);
     // What a wrapper has left in the group.

@@ -4,6 +4,8 @@ import type { OutputStream } from '../protocol/process.ts';
 export interface JournalEvent {
   readonly seq: number;
   readonly kind: OutputStream | 'exited' | 'closed';
+  /** Bytes of output before it. */
+  readonly offset: number;
   readonly bytes: Buffer;
 }
 
@@ -23,13 +25,21 @@ export function encodeEvents(events: readonly JournalEvent[]): Buffer {
   return Buffer.concat(parts);
 }
 
-export function* decodeEvents(content: Buffer): Generator<JournalEvent> {
+/** `offset`: that of the first event. */
+export function* decodeEvents(content: Buffer, offset: number): Generator<JournalEvent> {
+  let before = offset;
   for (let at = 0; at < content.length;) {
     const kind = kinds[content.readUInt8(at + 8)];
     if (kind === undefined) throw new Error('A block of the journal is damaged.');
     const start = at + headerBytes;
     const end = start + content.readUInt32LE(at + 9);
-    yield { seq: Number(content.readBigUInt64LE(at)), kind, bytes: content.subarray(start, end) };
+    yield {
+      seq: Number(content.readBigUInt64LE(at)),
+      kind,
+      offset: before,
+      bytes: content.subarray(start, end),
+    };
+    before += end - start;
     at = end;
   }
 }

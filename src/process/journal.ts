@@ -1,12 +1,16 @@
 import { limits } from '../protocol/limits.ts';
-import type { Gap } from '../protocol/process.ts';
 import { type JournalEvent, takeWithin } from './journal-event.ts';
 import { Spill, type SpillBudget } from './spill.ts';
 
 /** What comes after a cursor: events without a gap between them; or the gap that stands there; or nothing yet. */
 export interface Pull {
   readonly events: readonly JournalEvent[];
-  readonly gap?: Gap;
+  readonly gap?: {
+    readonly fromSeq: number;
+    readonly toSeq: number;
+    /** Bytes of output up to its end. */
+    readonly endOffset: number;
+  };
 }
 
 /** Events of one pull, so that a million tiny ones do not come at once. */
@@ -27,6 +31,7 @@ export class Journal {
   #hotStart = 0;
   #hotBytes = 0;
   #nextSeq = 1;
+  #outputBytes = 0;
 
   constructor(budget: JournalBudget) {
     this.#budget = budget;
@@ -36,6 +41,11 @@ export class Journal {
   /** One past the newest event. */
   get nextSeq(): number {
     return this.#nextSeq;
+  }
+
+  /** Bytes of output up to a cursor that has met a gap: exact at the beginning, elsewhere not more than there were. */
+  offsetAfter(afterSeq: number): number {
+    return afterSeq === 0 ? 0 : this.#spill.offsetAfter(afterSeq);
   }
 
   /** Bytes of output that a limit dropped. */
@@ -53,9 +63,11 @@ export class Journal {
     return this.#listeners.size > 0;
   }
 
+  /** Takes the bytes over: they are not the caller's any more. */
   append(kind: JournalEvent['kind'], bytes: Buffer = Buffer.alloc(0)): number {
     const seq = this.#nextSeq++;
-    this.#hot.push({ seq, kind, bytes });
+    this.#hot.push({ seq, kind, offset: this.#outputBytes, bytes });
+    this.#outputBytes += bytes.length;
     this.#countHot(bytes.length + eventOverhead);
     if (this.#hotBytes > this.#budget.hotLimit()) this.#cool();
     this.#tell();
@@ -82,10 +94,9 @@ export class Journal {
     for (;;) {
       const now = this.pullNow(afterSeq, maxBytes);
       if (now !== undefined) return now;
-      const firstSeq = this.#spill.firstSeqAfter(afterSeq) ?? this.#hot[this.#hotStart]?.seq ?? this.#nextSeq;
-      if (firstSeq > afterSeq + 1) {
-        const bytes = this.#spill.droppedBytesAfter(afterSeq);
-        return { events: [], gap: { fromSeq: afterSeq + 1, toSeq: firstSeq - 1, bytes } };
+      const first = this.#spill.firstAfter(afterSeq) ?? this.#hot[this.#hotStart] ?? this.#end();
+      if (first.seq > afterSeq + 1) {
+        return { events: [], gap: { fromSeq: afterSeq + 1, toSeq: first.seq - 1, endOffset: first.offset } };
       }
       const events = await this.#spill.read(afterSeq, maxBytes, pullEvents);
       // None: it was dropped while the disk was read, so the next round finds the gap.
@@ -99,6 +110,10 @@ export class Journal {
     this.#hot = [];
     this.#hotStart = 0;
     this.#spill.dispose();
+  }
+
+  #end(): { readonly seq: number; readonly offset: number } {
+    return { seq: this.#nextSeq, offset: this.#outputBytes };
   }
 
   *#hotFrom(index: number): Generator<JournalEvent> {
@@ -131,8 +146,18 @@ export class Journal {
       this.#hot = this.#hot.slice(this.#hotStart);
       this.#hotStart = 0;
     }
-    if (block.length > 0) void this.#spill.append(block).then(() => this.#tell());
+    if (block.length === 0) return;
+    void this.#spill.append(block).then(() => this.#tell());
+    for (const { bytes } of block) giveBack(bytes);
   }
+}
+
+/**
+ * Gives the memory back now: the collector, which sees small objects only, would let hundreds of them pile up. The spill has copied the
+ * bytes, and no reader holds an event beyond the turn in which it has pulled it.
+ */
+function giveBack({ buffer, byteLength }: Buffer): void {
+  if (byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** What all journals of an executor share. */

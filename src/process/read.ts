@@ -52,7 +52,11 @@ async function readOnce(process: ManagedProcess, request: ReadRequest): Promise<
     }
     // A gap behind chunks is told by the next answer.
     if (pull.gap !== undefined && chunks.length > 0) full = true;
-    else if (pull.gap !== undefined) [gap, cursor] = [pull.gap, pull.gap.toSeq];
+    else if (pull.gap !== undefined) {
+      const { fromSeq, toSeq, endOffset } = pull.gap;
+      gap = { fromSeq, toSeq, bytes: endOffset - process.journal.offsetAfter(cursor) };
+      cursor = toSeq;
+    }
   }
   // An answer that our own limits cut is not the end of anything yet.
   const cutByCaller = maxBytes === request.maxBytes && chunks.length < limits.readChunks;

@@ -5,7 +5,7 @@ import { type JournalEvent, decodeEvents, encodeEvents, takeWithin } from './jou
 
 /** Bytes of one file; a file whose blocks are all dropped gives its space back. */
 const segmentBytes = 16 * 1024 * 1024;
-/** Remembered drops; beyond it neighbours are added together. */
+/** Remembered drops. */
 const rememberedDrops = 1024;
 
 /** What the spills of an executor share. */
@@ -22,6 +22,7 @@ export interface SpillBudget {
 interface Block {
   readonly firstSeq: number;
   readonly lastSeq: number;
+  readonly firstOffset: number;
   readonly outputBytes: number;
   readonly size: number;
   content: Buffer | undefined;
@@ -35,10 +36,11 @@ interface Segment {
   users: number;
 }
 
-/** Output that a limit took: the bytes of the events up to `lastSeq`, from the drop before on. */
+/** Where a part of the output ended that a limit took. */
 interface Drop {
   readonly lastSeq: number;
-  readonly bytes: number;
+  /** Bytes of output up to there. */
+  readonly endOffset: number;
 }
 
 /** The older part of a journal, in files. What does not fit, or cannot be written, is dropped from the oldest on. */
@@ -66,15 +68,15 @@ export class Spill {
     return this.#droppedBytes;
   }
 
-  /** The first event after the cursor that is here. */
-  firstSeqAfter(afterSeq: number): number | undefined {
+  /** Where what is here begins behind the cursor. */
+  firstAfter(afterSeq: number): { readonly seq: number; readonly offset: number } | undefined {
     const block = this.#blocks.find((candidate) => candidate.lastSeq > afterSeq);
-    return block && Math.max(block.firstSeq, afterSeq + 1);
+    return block && { seq: Math.max(block.firstSeq, afterSeq + 1), offset: block.firstOffset };
   }
 
-  /** Dropped output bytes after the cursor, as exactly as whole blocks tell. */
-  droppedBytesAfter(afterSeq: number): number {
-    return this.#drops.reduce((sum, drop) => (drop.lastSeq > afterSeq ? sum + drop.bytes : sum), 0);
+  /** Bytes of output up to the cursor, as exactly as the places tell where parts were dropped: not more than there were. */
+  offsetAfter(afterSeq: number): number {
+    return this.#drops.findLast((drop) => drop.lastSeq <= afterSeq)?.endOffset ?? 0;
   }
 
   /** Takes events that follow those of the last call. Resolves when they are on disk, or dropped. */
@@ -83,6 +85,7 @@ export class Spill {
     const block: Block = {
       firstSeq: events[0]?.seq ?? 0,
       lastSeq: events.at(-1)?.seq ?? 0,
+      firstOffset: events[0]?.offset ?? 0,
       outputBytes: events.reduce((sum, event) => sum + event.bytes.length, 0),
       size: content.length,
       content,
@@ -103,7 +106,7 @@ export class Spill {
     );
     if (block === undefined) return [];
     try {
-      const events = [...decodeEvents(block.content ?? (await readBlock(block)))];
+      const events = [...decodeEvents(block.content ?? (await readBlock(block)), block.firstOffset)];
       return takeWithin(events.slice(afterSeq + 1 - block.firstSeq), maxBytes, maxEvents);
     } catch {
       // A disk that does not give back what it took: the loss is named, as for one that took nothing.
@@ -167,8 +170,10 @@ export class Spill {
       if (block === undefined) return;
       this.#forget(block);
       this.#droppedBytes += block.outputBytes;
-      this.#drops.push({ lastSeq: block.lastSeq, bytes: block.outputBytes });
-      if (this.#drops.length > rememberedDrops) this.#drops = mergePairs(this.#drops);
+      this.#drops.push({ lastSeq: block.lastSeq, endOffset: block.firstOffset + block.outputBytes });
+      // Every second place is enough to go on with.
+      if (this.#drops.length > rememberedDrops)
+        this.#drops = this.#drops.filter((_drop, index) => index % 2 === 1);
     }
   }
 
@@ -203,14 +208,4 @@ function release(segment: Segment | undefined): void {
   if (segment === undefined) return;
   segment.users -= 1;
   if (segment.users === 0) void segment.file.close().catch(() => {});
-}
-
-function mergePairs(drops: readonly Drop[]): Drop[] {
-  const merged: Drop[] = [];
-  for (let i = 0; i < drops.length; i += 2) {
-    const [first, second] = [drops[i], drops[i + 1]];
-    if (first === undefined) break;
-    merged.push({ lastSeq: (second ?? first).lastSeq, bytes: first.bytes + (second?.bytes ?? 0) });
-  }
-  return merged;
 }

@@ -63,9 +63,11 @@ export const limits = {
   fileHandles: 128,
   /** Bytes of a handle's id. */
   handleIdBytes: 32,
-  /** What fs/walk may be asked for. */
+  /** Levels below its root that fs/walk may be asked for. */
   walkDepth: 64,
+  /** Directories that it may be asked to open. */
   walkDirectories: 10_000,
+  /** Entries that it may be asked to examine. */
   walkEntries: 50_000,
   /** Streams of one connection that are open at a time. */
   streams: 32,

@@ -101,7 +101,8 @@ const StreamTotals = z
   .meta({ description: 'Bytes that the process wrote on each stream, dropped ones included.' });
 
 const Gap = z.object({ fromSeq: Count, toSeq: Count, bytes: Count }).meta({
-  description: 'Output that a limit of the journal dropped: events fromSeq to toSeq, both included.',
+  description:
+    'Output that a limit of the journal dropped: events fromSeq to toSeq, both included. `bytes` is exact for a reader from the beginning, and not too few for others.',
 });
 export type Gap = z.infer<typeof Gap>;
 

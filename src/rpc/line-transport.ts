@@ -58,6 +58,10 @@ export class LineTransport implements Transport {
   close(reason: CloseReason): void {
     if (this.#closed !== undefined) return;
     this.#output.end();
+    // What a peer that does not read has not taken by then would keep this process alive.
+    const timer = setTimeout(() => this.#output.destroy(), limits.closeTimeoutMs);
+    timer.unref();
+    this.#output.once('close', () => clearTimeout(timer));
     this.#end(reason);
   }
 

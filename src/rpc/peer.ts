@@ -36,6 +36,7 @@ export class Peer {
   #nextErrorId = 1;
   #running = 0;
   #stalled = false;
+  #closing = false;
   #closed: CloseReason | undefined;
 
   constructor(transport: Transport, handlers: PeerHandlers) {
@@ -89,6 +90,7 @@ export class Peer {
   }
 
   close(reason: CloseReason): void {
+    this.#closing = true;
     this.#transport.close(reason);
   }
 
@@ -110,6 +112,8 @@ export class Peer {
   }
 
   #receive(text: string): void {
+    // Who closes does not listen any more.
+    if (this.#closing) return;
     const message = parseMessage(text);
     if (typeof message === 'string') this.#refuse(message);
     else this.#dispatch(message);

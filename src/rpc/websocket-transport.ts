@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
 import {
   type CloseReason,
@@ -12,6 +12,19 @@ import {
 
 /** Bytes of the reason in a Close frame (RFC 6455 section 5.5). */
 const reasonBytes = 123;
+
+const ownReasons: Readonly<Record<number, string>> = {
+  [closeCodes.protocolError]: 'a frame was malformed',
+  [closeCodes.notText]: 'a text frame was not UTF-8',
+  [closeCodes.tooBig]: `a message was longer than ${limits.messageBytes} bytes`,
+};
+
+/** Gives a reason to the Close frames that the library sends by itself. */
+export class ReasonedWebSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? (code === undefined ? undefined : ownReasons[code]));
+  }
+}
 
 /** One message a frame, over an open WebSocket and the socket below it. */
 export class WebSocketTransport implements Transport {

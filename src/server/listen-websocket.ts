@@ -1,10 +1,17 @@
 import type { AddressInfo } from 'node:net';
-import websocketPlugin from '@fastify/websocket';
+import websocketPlugin, { type WebsocketPluginOptions } from '@fastify/websocket';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
-import { WebSocketTransport } from '../rpc/websocket-transport.ts';
+import { ReasonedWebSocket, WebSocketTransport } from '../rpc/websocket-transport.ts';
 import type { ExecServer } from './exec-server.ts';
+
+/** The cast: the library's types want the static members of its own class, which it does not use. */
+const options = {
+  maxPayload: limits.messageBytes,
+  perMessageDeflate: false,
+  WebSocket: ReasonedWebSocket,
+} as unknown as NonNullable<WebsocketPluginOptions['options']>;
 
 export interface WebSocketListener {
   /** With the port that was really bound. */
@@ -21,9 +28,7 @@ export async function listenWebSocket(
 ): Promise<WebSocketListener> {
   const app = fastify({ forceCloseConnections: true });
   app.addHook('onRequest', refuseBrowsers);
-  await app.register(websocketPlugin, {
-    options: { maxPayload: limits.messageBytes, perMessageDeflate: false },
-  });
+  await app.register(websocketPlugin, { options });
   addProbes(app, server);
   app.route({
     method: 'GET',

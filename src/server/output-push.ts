@@ -13,6 +13,8 @@ interface Feed {
   /** The process id as JSON, which every event repeats. */
   readonly id: string;
   cursor: number;
+  /** Bytes of output up to the cursor; undefined where it did not begin at the beginning and nothing has come yet. */
+  offset: number | undefined;
   /** In the queue, or waiting for the disk: it need not be queued again. */
   busy: boolean;
 }
@@ -35,7 +37,13 @@ export class OutputPush {
   /** Sends the events of the process that come after the cursor, until it is closed. */
   attach(process: ManagedProcess, afterSeq: number): void {
     if (this.#closed || this.#feeds.has(process)) return;
-    const feed: Feed = { process, id: JSON.stringify(process.id), cursor: afterSeq, busy: false };
+    const feed: Feed = {
+      process,
+      id: JSON.stringify(process.id),
+      cursor: afterSeq,
+      offset: afterSeq === 0 ? 0 : undefined,
+      busy: false,
+    };
     this.#feeds.set(
       process,
       process.journal.subscribe(() => this.#ready(feed)),
@@ -82,13 +90,15 @@ export class OutputPush {
   #send(feed: Feed, pull: Pull): void {
     feed.busy = false;
     if (pull.gap !== undefined) {
-      const gap: WireEvent<'process/gap'> = { processId: feed.process.id, ...pull.gap };
+      const { fromSeq, toSeq, endOffset } = pull.gap;
+      const bytes = endOffset - (feed.offset ?? feed.process.journal.offsetAfter(feed.cursor));
+      const gap: WireEvent<'process/gap'> = { processId: feed.process.id, fromSeq, toSeq, bytes };
       this.#peer.notify('process/gap', gap);
-      feed.cursor = pull.gap.toSeq;
+      [feed.cursor, feed.offset] = [toSeq, endOffset];
     }
     for (const event of pull.events) {
       this.#sendEvent(feed, event);
-      feed.cursor = event.seq;
+      [feed.cursor, feed.offset] = [event.seq, event.offset + event.bytes.length];
     }
     if (this.#feeds.has(feed.process) && feed.cursor < feed.process.journal.nextSeq - 1) {
       feed.busy = true;

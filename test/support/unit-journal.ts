@@ -1,6 +1,5 @@
 import type { JournalEvent } from '../../src/process/journal-event.ts';
-import { Journal, JournalBudget } from '../../src/process/journal.ts';
-import type { Gap } from '../../src/protocol/process.ts';
+import { Journal, JournalBudget, type Pull } from '../../src/process/journal.ts';
 import { type TemporaryFolder, temporaryFolder } from './unit-folder.ts';
 import { expectSoon } from './unit-wait.ts';
 
@@ -39,13 +38,13 @@ export async function journalRoom(
 
 export interface Everything {
   readonly events: JournalEvent[];
-  readonly gaps: Gap[];
+  readonly gaps: NonNullable<Pull['gap']>[];
 }
 
 /** Pulls until nothing is left, and checks that numbers follow each other but for the gaps. */
 export async function pullAll(journal: Journal, afterSeq: number, maxBytes: number): Promise<Everything> {
   const events: JournalEvent[] = [];
-  const gaps: Gap[] = [];
+  const gaps: NonNullable<Pull['gap']>[] = [];
   let cursor = afterSeq;
   while (cursor < journal.nextSeq - 1) {
     const pull = await expectSoon(`events after ${cursor}`, journal.pull(cursor, maxBytes));

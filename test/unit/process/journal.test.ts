@@ -131,7 +131,7 @@ describe('Journal on disk', () => {
           const bytes = random.bytes(random.pick([0, 1, 100, 5000]));
           const all = Buffer.concat([bytes, content(journal.nextSeq, random.pick([0, 30_000, chunk]))]);
           written.push(all);
-          journal.append('stdout', all);
+          journal.append('stdout', Buffer.from(all));
         }
         const cursors = Array.from({ length: 4 }, () => random.below(journal.nextSeq));
         const results = await Promise.all(
@@ -192,8 +192,12 @@ describe('Journal whose limits drop events', () => {
     const { events, gaps } = await pullAll(journal, 0, MiB);
     const [gap] = gaps;
     expect(gaps).toHaveLength(1);
-    expect(gap).toEqual({ fromSeq: 1, toSeq: (events[0]?.seq ?? 0) - 1, bytes: (gap?.toSeq ?? 0) * chunk });
-    expect(journal.droppedBytes).toBe(gap?.bytes);
+    expect(gap).toEqual({
+      fromSeq: 1,
+      toSeq: (events[0]?.seq ?? 0) - 1,
+      endOffset: (gap?.toSeq ?? 0) * chunk,
+    });
+    expect(journal.droppedBytes).toBe(gap?.endOffset);
     expect(events.length * chunk + journal.droppedBytes).toBe(200 * chunk);
     for (const { seq, bytes } of events) expect(bytes.equals(content(seq, chunk)), `event ${seq}`).toBe(true);
     expect(room.budget.spill.usedBytes).toBeLessThanOrEqual(2 * MiB);
@@ -221,7 +225,7 @@ describe('Journal whose limits drop events', () => {
     expect(room.budget.spill.usedBytes).toBeLessThanOrEqual(3 * MiB);
     expect((await pullAll(quiet, 0, MiB)).gaps).toEqual([]);
     const { events, gaps } = await pullAll(loud, 0, MiB);
-    expect(gaps).toEqual([{ fromSeq: 1, toSeq: (events[0]?.seq ?? 0) - 1, bytes: loud.droppedBytes }]);
+    expect(gaps).toEqual([{ fromSeq: 1, toSeq: (events[0]?.seq ?? 0) - 1, endOffset: loud.droppedBytes }]);
   });
 
   it('names a gap of many blocks with all of its bytes', async () => {
@@ -229,7 +233,9 @@ describe('Journal whose limits drop events', () => {
     const journal = room.journal();
     fill(journal, 600, chunk);
     const { events, gaps } = await pullAll(journal, 0, MiB);
-    expect(gaps).toEqual([{ fromSeq: 1, toSeq: 600 - events.length, bytes: (600 - events.length) * chunk }]);
+    expect(gaps).toEqual([
+      { fromSeq: 1, toSeq: 600 - events.length, endOffset: (600 - events.length) * chunk },
+    ]);
   });
 
   it.each([
@@ -242,7 +248,7 @@ describe('Journal whose limits drop events', () => {
     fill(journal, 100, chunk);
     await settled(journal, () => journal.droppedBytes > 0 && room.budget.spill.usedBytes === 0);
     const { events, gaps } = await pullAll(journal, 0, MiB);
-    expect(gaps).toEqual([{ fromSeq: 1, toSeq: 100 - events.length, bytes: journal.droppedBytes }]);
+    expect(gaps).toEqual([{ fromSeq: 1, toSeq: 100 - events.length, endOffset: journal.droppedBytes }]);
     expect(events.length).toBeGreaterThan(0);
     expect(events.at(-1)?.seq).toBe(100);
   });

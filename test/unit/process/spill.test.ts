@@ -13,6 +13,7 @@ function block(firstSeq: number, count: number, bytes: number): JournalEvent[] {
   return Array.from({ length: count }, (_, i) => ({
     seq: firstSeq + i,
     kind: 'stdout' as const,
+    offset: (firstSeq + i - 1) * bytes,
     bytes: content(firstSeq + i, bytes),
   }));
 }
@@ -52,8 +53,8 @@ describe('Spill', () => {
     expect(await seqs(9, MiB, 100)).toEqual([10]);
     expect(await seqs(10, MiB, 3)).toEqual([11, 12, 13]);
     expect(await seqs(20, MiB, 100)).toEqual([]);
-    expect(spill.firstSeqAfter(14)).toBe(15);
-    expect(spill.firstSeqAfter(20)).toBeUndefined();
+    expect(spill.firstAfter(14)).toEqual({ seq: 15, offset: 1000 });
+    expect(spill.firstAfter(20)).toBeUndefined();
     spill.dispose();
   });
 
@@ -78,24 +79,21 @@ describe('Spill', () => {
     const budget = budgetOf(folder.path, { bytesPerProcess: 25_000 });
     const spill = new Spill(budget);
     for (let i = 0; i < 4; i++) await spill.append(block(1 + i * 10, 10, 1000));
-    expect(spill.firstSeqAfter(0)).toBe(21);
+    expect(spill.firstAfter(0)).toEqual({ seq: 21, offset: 20_000 });
     expect(spill.droppedBytes).toBe(20_000);
-    expect(spill.droppedBytesAfter(0)).toBe(20_000);
-    expect(spill.droppedBytesAfter(10)).toBe(10_000);
-    expect(spill.droppedBytesAfter(20)).toBe(0);
+    expect([0, 10, 15, 20].map((seq) => spill.offsetAfter(seq))).toEqual([0, 10_000, 10_000, 20_000]);
     expect(await spill.read(0, MiB, 100)).toEqual([]);
     expect(budget.usedBytes).toBeLessThanOrEqual(25_000);
     spill.dispose();
   });
 
-  it('remembers the sum of thousands of drops', async () => {
+  it('counts thousands of drops, and remembers where enough of them ended', async () => {
     await using folder = await temporaryFolder();
     const spill = new Spill(budgetOf(folder.path, { bytesPerProcess: 0 }));
     for (let seq = 1; seq <= 5000; seq++) await spill.append(block(seq, 1, 10));
     expect(spill.droppedBytes).toBe(50_000);
-    expect(spill.droppedBytesAfter(0)).toBe(50_000);
-    expect(spill.droppedBytesAfter(4999)).toBeGreaterThanOrEqual(10);
-    expect(spill.droppedBytesAfter(4999)).toBeLessThan(200);
+    expect(spill.offsetAfter(4999)).toBeLessThanOrEqual(49_990);
+    expect(spill.offsetAfter(4999)).toBeGreaterThan(49_000);
     spill.dispose();
   });
 
@@ -118,7 +116,7 @@ describe('Spill', () => {
     await truncate(`/proc/self/fd/${fds[0]}`, 15_000);
     expect(await spill.read(10, MiB, 100)).toEqual([]);
     // What lies before the damaged part goes with it: the loss is one range.
-    expect([spill.firstSeqAfter(0), spill.droppedBytes, budget.usedBytes]).toEqual([undefined, 20_000, 0]);
+    expect([spill.firstAfter(0), spill.droppedBytes, budget.usedBytes]).toEqual([undefined, 20_000, 0]);
     spill.dispose();
   });
 
@@ -137,15 +135,16 @@ describe('Spill', () => {
 describe('encodeEvents and decodeEvents', () => {
   it('keep number, kind and bytes', () => {
     const kinds = ['stdout', 'stderr', 'pty', 'exited', 'closed'] as const;
-    const events = kinds.map((kind, i) => ({ seq: 2 ** 40 + i, kind, bytes: content(i, i * 7) }));
-    expect([...decodeEvents(encodeEvents(events))]).toEqual(events);
-    expect([...decodeEvents(encodeEvents([]))]).toEqual([]);
+    const events = kinds.map((kind, i) => ({ seq: 2 ** 40 + i, kind, offset: 5, bytes: content(i, 0) }));
+    expect([...decodeEvents(encodeEvents(events), 5)]).toEqual(events);
+    expect([...decodeEvents(encodeEvents(block(7, 3, 10)), 60)]).toEqual(block(7, 3, 10));
+    expect([...decodeEvents(encodeEvents([]), 0)]).toEqual([]);
   });
 
   it('refuse a damaged block', () => {
     const damaged = encodeEvents(block(1, 2, 10));
     damaged[8] = 99;
-    expect(() => [...decodeEvents(damaged)]).toThrow('damaged');
+    expect(() => [...decodeEvents(damaged, 0)]).toThrow('damaged');
   });
 });
 

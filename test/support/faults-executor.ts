@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { within } from './faults-proc.ts';
+
+/** A start takes well under a second; the rest is for a loaded machine. */
+const START_MS = 30_000;
+const KILLED_MS = 10_000;
+/** Enough for a stack trace; only used in error texts. */
+const KEPT_STDERR_CHARS = 8_192;
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface ExitStatus {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** An executor in a process of its own; disposing it kills that process. */
+export class Executor implements AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly exited: Promise<ExitStatus>;
+  #stderr = '';
+
+  constructor(args: readonly string[], stdin: 'ignore' | 'pipe') {
+    this.child = spawn(process.execPath, [main, 'serve', ...args], { stdio: [stdin, 'pipe', 'pipe'] });
+    if (this.child.pid === undefined) throw new Error('node cannot be started');
+    this.pid = this.child.pid;
+    this.exited = new Promise((resolve) => {
+      this.child.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARS);
+    });
+  }
+
+  /** What it has complained about. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill('SIGKILL');
+    await within(KILLED_MS, 'the end of a killed executor', this.exited);
+    // A client that does not read would keep them open.
+    this.child.stdin?.destroy();
+    this.child.stdout?.destroy();
+  }
+}
+
+export interface ListeningExecutor extends Executor {
+  readonly url: string;
+}
+
+/** Starts an executor that listens on a free port. */
+export async function startExecutor(...flags: string[]): Promise<ListeningExecutor> {
+  const executor = new Executor(['--listen', 'ws://127.0.0.1:0', ...flags], 'ignore');
+  const listening = new Promise<string>((resolve, reject) => {
+    let stdout = '';
+    executor.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      const url = /^(ws:\/\/\S+)\n/u.exec(stdout)?.[1];
+      if (url !== undefined) resolve(url);
+    });
+    void executor.exited.then(({ code }) =>
+      reject(new Error(`the executor ended with ${code} instead of listening: ${executor.stderr}`)),
+    );
+  });
+  try {
+    return Object.assign(executor, { url: await within(START_MS, 'the URL of the executor', listening) });
+  } catch (error) {
+    await executor[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Starts an executor that serves one client on its standard input and output. */
+export function startStdioExecutor(...flags: string[]): Executor {
+  return new Executor(['--listen', 'stdio', ...flags], 'pipe');
+}
