@@ -35,6 +35,7 @@ export class RemoteProcess {
   readonly #close = Promise.withResolvers<Close>();
   readonly #received = new Map<OutputStream, number>();
   #nextWriteId = 1;
+  #lastWrite: Promise<unknown> = Promise.resolve();
 
   constructor(id: string, call: Call, windowBytes: number) {
     this.id = id;
@@ -80,19 +81,18 @@ export class RemoteProcess {
     }
   }
 
-  /** Writes input, in order with other writes. Resolves when all of it is queued for the process. */
+  /** Writes input, whole and in order with other writes. Resolves when all of it is queued for the process. */
   async write(data: Uint8Array | string): Promise<WriteOutcome> {
     const bytes =
       typeof data === 'string' ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
-    let outcome: WriteOutcome = 'accepted';
-    for (let start = 0; start < bytes.length && outcome === 'accepted'; start += writeBytes) {
-      outcome = await this.#writeOnce(bytes.subarray(start, start + writeBytes));
-    }
-    return outcome;
+    const write = this.#lastWrite.then(() => this.#writeParts(bytes));
+    this.#lastWrite = write.catch(() => {});
+    return write;
   }
 
   /** Ends the input after everything written before. */
   async closeStdin(): Promise<void> {
+    await this.#lastWrite;
     await this.#extension('process/closeStdin', { processId: this.id });
   }
 
@@ -140,6 +140,14 @@ export class RemoteProcess {
     if (missing > 1)
       throw new OutputLostError({ fromSeq: afterSeq + 1, toSeq: afterSeq + missing, bytes: 0 });
     return { chunks: chunks.map(({ stream, chunk }) => ({ stream, bytes: chunk })), cursor: nextSeq - 1 };
+  }
+
+  async #writeParts(bytes: Buffer): Promise<WriteOutcome> {
+    let outcome: WriteOutcome = 'accepted';
+    for (let start = 0; start < bytes.length && outcome === 'accepted'; start += writeBytes) {
+      outcome = await this.#writeOnce(bytes.subarray(start, start + writeBytes));
+    }
+    return outcome;
   }
 
   async #writeOnce(bytes: Buffer): Promise<WriteOutcome> {

@@ -55,7 +55,7 @@ export class Child {
         this.#openOutputs -= 1;
         if (this.#openOutputs === 0 && !this.#discarded) events.onStreamsEnded();
       };
-      const descriptor = new Descriptor(fd, (bytes) => events.onOutput(stream, bytes), ended);
+      const descriptor = new Descriptor(fd, (bytes) => events.onOutput(stream, bytes), ended, tty);
       this.#outputs.push(descriptor);
       return descriptor;
     };
@@ -123,6 +123,11 @@ export class Child {
     for (const output of this.#outputs) output.readAvailable();
   }
 
+  /** The program has ended: a terminal that nobody has open now stays so. */
+  programEnded(): void {
+    for (const output of this.#outputs) output.expectEnd();
+  }
+
   /** Stops reading and writing, whoever still holds the other ends. */
   detach(): void {
     for (const output of this.#outputs) output.destroy();
@@ -146,23 +151,36 @@ export class Child {
 }
 
 const watched = new Map<number, (exit: ChildExit | null) => void>();
+/** Keeps this process alive while a child runs whose streams have ended, and asks again should a signal have been missed. */
+let watchTimer: NodeJS.Timeout | undefined;
+/** Milliseconds. */
+const askAgainMs = 1000;
+
+function watchExit(pid: number, onExit: (exit: ChildExit | null) => void): void {
+  if (watched.size === 0) {
+    process.on('SIGCHLD', askAll);
+    watchTimer = setInterval(askAll, askAgainMs);
+  }
+  watched.set(pid, onExit);
+  // It may have ended before it was watched.
+  setImmediate(() => ask(pid));
+}
 
 /** One SIGCHLD can stand for several children, so each one is asked. */
 function askAll(): void {
-  for (const [pid, onExit] of watched) {
-    const status = native().exitStatus(pid);
-    if (status === null) continue;
-    watched.delete(pid);
-    onExit(typeof status === 'number' ? null : readExit(status));
-  }
-  if (watched.size === 0) process.off('SIGCHLD', askAll);
+  for (const pid of watched.keys()) ask(pid);
 }
 
-function watchExit(pid: number, onExit: (exit: ChildExit | null) => void): void {
-  if (watched.size === 0) process.on('SIGCHLD', askAll);
-  watched.set(pid, onExit);
-  // It may have ended before the listener was there.
-  if (watched.size === 1) setImmediate(askAll);
+function ask(pid: number): void {
+  const onExit = watched.get(pid);
+  const status = onExit && native().exitStatus(pid);
+  if (onExit === undefined || status === null || status === undefined) return;
+  watched.delete(pid);
+  if (watched.size === 0) {
+    process.off('SIGCHLD', askAll);
+    clearInterval(watchTimer);
+  }
+  onExit(typeof status === 'number' ? null : readExit(status));
 }
 
 function readExit([code, signal, userUs, systemUs]: readonly [number, number, number, number]): ChildExit {

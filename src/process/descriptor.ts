@@ -11,6 +11,9 @@ const readsPerTurn = 4;
 /** More than a pipe or a PTY holds, so that only an endless writer is cut short. */
 const readsAtOnce = 64;
 
+/** Milliseconds between two looks at a terminal that nobody has open. */
+const hangUpMs = 50;
+
 /** Where reads land before they are copied to their right size; used only within one turn. */
 const scratch = Buffer.allocUnsafeSlow(limits.chunkBytes);
 
@@ -35,11 +38,22 @@ export class Descriptor {
   #onRoom: (() => void)[] = [];
   #endAfterQueue = false;
   #inputBroken = false;
+  readonly #isTerminal: boolean;
+  /** Nobody has the terminal open. A program that lives can open it again. */
+  #hungUp: NodeJS.Timeout | undefined;
+  #endExpected = false;
+  #ended = false;
   #closed = false;
 
   /** `onData` undefined: nothing is read. `onEnd` is called once, when nothing more can come or the descriptor was destroyed. */
-  constructor(fd: number, onData: ((bytes: Buffer) => void) | undefined, onEnd: () => void) {
+  constructor(
+    fd: number,
+    onData: ((bytes: Buffer) => void) | undefined,
+    onEnd: () => void,
+    isTerminal = false,
+  ) {
     this.#fd = fd;
+    this.#isTerminal = isTerminal;
     this.#onData = onData;
     this.#onEnd = onEnd;
     this.#reading = onData !== undefined;
@@ -98,13 +112,42 @@ export class Descriptor {
     }
   }
 
+  /** For a terminal: its program has ended, so a hang-up is the end. */
+  expectEnd(): void {
+    this.#endExpected = true;
+    if (this.#hungUp !== undefined) this.#hangUp();
+  }
+
   destroy(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#hungUp);
     native().pollClose(this.#poll);
     closeSync(this.#fd);
     this.#dropQueue();
-    this.#onEnd();
+    if (!this.#ended) this.#onEnd();
+  }
+
+  /**
+   * Closing a terminal sends a hang-up to the program that it controls, which may only have closed its streams: so it stays open, and as
+   * the kernel would report it as readable for ever, it is looked at now and then instead.
+   */
+  #hangUp(): void {
+    clearTimeout(this.#hungUp);
+    if (this.#ended || this.#closed) return;
+    native().pollSet(this.#poll, 0);
+    this.#inputBroken = true;
+    this.#dropQueue();
+    if (this.#endExpected) {
+      this.#ended = true;
+      this.#onEnd();
+      return;
+    }
+    this.#hungUp = setTimeout(() => {
+      this.#inputBroken = false;
+      this.#readTurn();
+      if (!this.#inputBroken) this.#watch();
+    }, hangUpMs);
   }
 
   #watch(): void {
@@ -128,10 +171,13 @@ export class Descriptor {
     const count = native().read(this.#fd, scratch, 0, scratch.length);
     if (count === -EAGAIN) return false;
     if (count <= 0) {
-      // A PTY answers EIO when the last process that had it open is gone.
-      this.destroy();
+      // A PTY answers EIO while no process has it open.
+      if (this.#isTerminal) this.#hangUp();
+      else this.destroy();
       return false;
     }
+    clearTimeout(this.#hungUp);
+    this.#hungUp = undefined;
     this.#onData?.(Buffer.from(scratch.subarray(0, count)));
     return true;
   }

@@ -35,7 +35,7 @@ export class LineTransport implements Transport {
     const lost = (message: string) => () => this.#end({ kind: 'lost', message });
     this.#input.on('data', (chunk: Buffer) => this.#take(chunk));
     this.#input.once('end', () => this.#inputEnded());
-    this.#input.once('close', lost('the other side has closed its output'));
+    this.#input.once('close', () => setImmediate(lost('the other side has closed its output')));
     this.#output.on('drain', () => events.onDrain());
     this.#output.once('close', lost('the other side no longer reads'));
     this.#output.once('error', lost('the other side no longer reads'));
@@ -68,7 +68,8 @@ export class LineTransport implements Transport {
   #inputEnded(): void {
     // A last line without its newline is a message too.
     if (this.#partBytes > 0) this.#line(Buffer.concat(this.#parts));
-    this.#end({ kind: 'normal', message: 'the other side has closed its output' });
+    // Later, so that it can be answered.
+    setImmediate(() => this.#end({ kind: 'normal', message: 'the other side has closed its output' }));
   }
 
   #take(chunk: Buffer): void {

@@ -132,8 +132,9 @@ export class Connection {
     if (handshake.step === 'open') return;
     this.#handshake = { step: 'open', session: handshake.session };
     // A resumed session's processes: a client reads what it missed by cursor, and gets pushed what is new.
-    for (const process of handshake.session.processes.list())
-      this.#push.attach(process, process.journal.nextSeq - 1);
+    for (const process of handshake.session.processes.list()) {
+      if (process.state !== 'closed') this.#push.attach(process, process.journal.nextSeq - 1);
+    }
   }
 
   #end(reason: CloseReason): void {

@@ -10,6 +10,7 @@ import type { ExecServer } from './exec-server.ts';
 const options = {
   maxPayload: limits.messageBytes,
   perMessageDeflate: false,
+  handleProtocols: () => false,
   WebSocket: ReasonedWebSocket,
 } as unknown as NonNullable<WebsocketPluginOptions['options']>;
 
@@ -27,8 +28,11 @@ export async function listenWebSocket(
   port: number,
 ): Promise<WebSocketListener> {
   const app = fastify({ forceCloseConnections: true });
+  // What goes wrong with a socket ends that socket, with the Close frame that the library sends.
+  await app.register(websocketPlugin, { options, errorHandler: () => {} });
+  // Behind the plugin, which otherwise does not know of an upgrade that is refused, and leaves its socket open.
   app.addHook('onRequest', refuseBrowsers);
-  await app.register(websocketPlugin, { options });
+  app.addHook('onRequest', refuseOtherUpgrades);
   addProbes(app, server);
   app.route({
     method: 'GET',
@@ -58,6 +62,10 @@ export async function listenWebSocket(
 /** A page in a browser must not drive an executor, so that whatever names an origin is refused before anything looks at it. */
 async function refuseBrowsers(request: FastifyRequest, reply: FastifyReply): Promise<void> {
   if (request.headers.origin !== undefined) await reply.code(403).send();
+}
+
+async function refuseOtherUpgrades(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  if (request.ws && !/^\/(\?|$)/.test(request.url)) await reply.code(404).send();
 }
 
 function addProbes(app: FastifyInstance, server: ExecServer): void {

@@ -1,0 +1,4 @@
+import { memoryTarget } from '../../support/conformance-targets.ts';
+import { fileSuite } from './suite.ts';
+
+fileSuite(memoryTarget());

@@ -1,0 +1,4 @@
+import { stdioTarget } from '../../support/conformance-targets.ts';
+import { fileSuite } from './suite.ts';
+
+fileSuite(stdioTarget());

@@ -1,0 +1,4 @@
+import { webSocketTarget } from '../../support/conformance-targets.ts';
+import { fileSuite } from './suite.ts';
+
+fileSuite(webSocketTarget());

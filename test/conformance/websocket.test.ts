@@ -1,0 +1,4 @@
+import { webSocketTarget } from '../support/conformance-targets.ts';
+import { conformance } from './suite.ts';
+
+conformance(webSocketTarget());

@@ -1,0 +1,33 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+
+/** Programs that not every machine has, and what installs them. */
+const packages = {
+  bash: 'apt-get install bash',
+  python3: 'apt-get install python3',
+  setsid: 'apt-get install util-linux',
+  stty: 'apt-get install coreutils',
+} as const;
+
+export type Program = keyof typeof packages;
+
+/** Skips the test where a program is missing; with CI=true that is a failure, so that nothing is silently left out there. */
+export function requirePrograms(programs: readonly Program[], test: { skip(note: string): void }): void {
+  for (const program of programs) {
+    if (isInstalled(program)) continue;
+    const note = `${program} is missing; install it with: ${packages[program]}`;
+    if (process.env['CI'] === 'true') throw new Error(note);
+    test.skip(note);
+  }
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((folder) => {
+    try {
+      accessSync(path.join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
