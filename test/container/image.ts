@@ -1,0 +1,63 @@
+import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { command, docker, succeeds } from './docker.ts';
+
+const suite = 'trixie';
+const mirror = 'http://deb.debian.org/debian';
+const repository = path.resolve(import.meta.dirname, '..', '..');
+/** Authorities that this machine trusts beyond Debian's own list; a build on it needs them, too. */
+const localCertificates = '/usr/local/share/ca-certificates';
+/** Settings of this machine that a build needs in order to reach the registries. */
+const passedOn = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
+
+/** Builds the image of this repository and answers its tag. `EXEC_SERVER_BASE_IMAGE` names another base than our own. */
+export async function buildImage(): Promise<string> {
+  const tag = 'exec-server:test';
+  const base = process.env['EXEC_SERVER_BASE_IMAGE'] || (await ensureBase());
+  const settings = [...passedOn, 'NPM_CONFIG_REGISTRY'].filter((name) => process.env[name]);
+  const buildArgs = [`BASE_IMAGE=${base}`, ...settings].flatMap((setting) => ['--build-arg', setting]);
+  await docker('build', ...buildArgs, '--tag', tag, repository);
+  return tag;
+}
+
+/** A bare Debian, made on this machine: no registry of images is asked. Its archive is kept between runs. */
+async function ensureBase(): Promise<string> {
+  const tag = `exec-server-base:${suite}`;
+  if (await succeeds('docker', 'image', 'inspect', tag)) return tag;
+  const folder = path.join(
+    process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'),
+    'exec-server',
+    'images',
+  );
+  const archive = path.join(folder, `${suite}.tar`);
+  await mkdir(folder, { recursive: true });
+  if (!(await succeeds('test', '-f', archive))) await makeArchive(archive);
+  await docker('import', archive, tag);
+  return tag;
+}
+
+async function makeArchive(archive: string): Promise<void> {
+  const root = await mkdtemp(path.join(tmpdir(), 'exec-server-base-'));
+  try {
+    await command('debootstrap', '--variant=minbase', suite, root, mirror);
+    for (const file of await readdir(localCertificates).catch(() => [])) {
+      if (file.endsWith('.crt'))
+        await cp(path.join(localCertificates, file), path.join(root, localCertificates, file));
+    }
+    await command(
+      'tar',
+      '--create',
+      '--one-file-system',
+      '--file',
+      `${archive}.new`,
+      '--directory',
+      root,
+      '.',
+    );
+    await rename(`${archive}.new`, archive);
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
