@@ -1,5 +1,7 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readlink, realpath } from 'node:fs/promises';
+import { constants as os } from 'node:os';
+import { errnoOf } from '../support/os-error.ts';
 
 /** O_PATH of Linux, which Node does not name: a descriptor that only stands for its place in the tree. */
 const O_PATH = process.platform === 'linux' ? 0o10000000 : constants.O_RDONLY;
@@ -33,6 +35,21 @@ export class Folder implements AsyncDisposable {
   /** The folder of an entry that is no link. */
   async folder(name: Buffer): Promise<Folder> {
     return Folder.#openOne(this.entry(name), joinPath(this.#path, name), constants.O_NOFOLLOW);
+  }
+
+  /** The same, which is made if it is missing. */
+  async makeFolder(name: Buffer): Promise<Folder> {
+    try {
+      await mkdir(this.entry(name));
+    } catch (error) {
+      if (errnoOf(error) !== os.errno.EEXIST) throw error;
+    }
+    return this.folder(name);
+  }
+
+  /** The names in it. */
+  async names(): Promise<Buffer[]> {
+    return readdir(this.entry(Buffer.from('.')), { encoding: 'buffer' });
   }
 
   /** A path for one operation on an entry, as long as this folder is open. */
@@ -91,4 +108,18 @@ function splitPath(path: Buffer): Buffer[] {
 /** `realpath` that keeps bytes that are no UTF-8. */
 export async function realPath(path: Buffer): Promise<Buffer> {
   return realpath(path, { encoding: 'buffer' });
+}
+
+/** Links that are followed in a row before it is called a loop, as by the kernel. */
+const linksInARow = 40;
+
+/** Where a link leads, and a link there, until something is no link; also when that does not exist. */
+export async function followLinks(path: Buffer): Promise<Buffer> {
+  let place = path;
+  for (let i = 0; i < linksInARow; i++) {
+    const target = await readlink(place, { encoding: 'buffer' }).catch(() => undefined);
+    if (target === undefined) break;
+    place = target[0] === slash ? target : joinPath(splitLast(place).parent, target);
+  }
+  return place;
 }

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { errnoOf } from '../support/os-error.ts';
-import { Folder, realPath, splitLast } from './folder.ts';
+import { Folder, followLinks, realPath, splitLast } from './folder.ts';
 import { openRegular } from './open-regular.ts';
 
 /** A new content that gets the name of a file when it is complete and on disk; until then, and if it never is, the old one stays. */
@@ -29,16 +29,16 @@ export class Replacement implements AsyncDisposable {
     this.#mode = mode;
   }
 
-  /** `mode`: of a new file; one that is replaced hands down its own. */
+  /** `mode`: exactly that of a new file, 0666 less the umask if undefined; one that is replaced hands down its own. */
   static async open(path: Buffer, follow: boolean, mode: number | undefined): Promise<Replacement> {
     const existing = await existingFile(path, follow);
-    const { parent, name } = splitLast(existing?.path ?? path);
+    const { parent, name } = splitLast(existing?.path ?? (follow ? await followLinks(path) : path));
     const folder = await Folder.open(parent, follow);
     try {
       const temporary = folder.entry(Buffer.from(`.exec-server-${randomUUID()}`));
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
       const file = await open(temporary, flags, existing === undefined ? (mode ?? 0o666) : 0o600);
-      return new Replacement(file, folder, temporary, name, existing?.mode);
+      return new Replacement(file, folder, temporary, name, existing?.mode ?? mode);
     } catch (error) {
       await folder[Symbol.asyncDispose]();
       throw error;

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { limits } from '../protocol/limits.ts';
+import { fileTime } from './file-time.ts';
 import { splitLast } from './folder.ts';
 import { openEmptied, openRegular } from './open-regular.ts';
 import { TreeUnpacker } from './unpack.ts';
@@ -75,7 +76,7 @@ export async function fileSink(path: Buffer, options: UploadOptions): Promise<By
     commit: async () => {
       if (mode !== undefined && replacement === undefined) await file.chmod(mode);
       if (options.modifiedAtMs !== undefined) {
-        await file.utimes(options.modifiedAtMs / 1000, options.modifiedAtMs / 1000);
+        await file.utimes(fileTime(options.modifiedAtMs), fileTime(options.modifiedAtMs));
       }
       await replacement?.commit(mode);
       return {};

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { link, lstat, lutimes, mkdir, open, symlink, unlink, utimes } from 'node:fs/promises';
+import { link, lstat, lutimes, open, symlink, unlink, utimes } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { type Extract, type Header, extract } from 'tar-stream';
 import { invalidRequest } from '../protocol/errors.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { toError } from '../support/to-error.ts';
+import { fileTime } from './file-time.ts';
 import { Folder } from './folder.ts';
 
 /** Bytes of a name in an archive. */
@@ -118,7 +119,7 @@ export class TreeUnpacker {
         const target = header.linkname;
         if (!staysInside(target, depth)) throw refused(header, 'is a link that leads out of the tree');
         await replacing(place, () => symlink(target, place));
-        return lutimes(place, timeOf(header) / 1000, timeOf(header) / 1000);
+        return lutimes(place, fileTime(timeOf(header)), fileTime(timeOf(header)));
       }
       case 'link': {
         const target = splitName(header.linkname);
@@ -138,7 +139,7 @@ export class TreeUnpacker {
     try {
       for await (const bytes of entry as AsyncIterable<Buffer>) await file.writeFile(bytes);
       await file.chmod(modeOf(entry.header));
-      const time = timeOf(entry.header) / 1000;
+      const time = fileTime(timeOf(entry.header));
       await file.utimes(time, time);
     } finally {
       await file.close();
@@ -152,7 +153,7 @@ export class TreeUnpacker {
     await this.#leave(same);
     for (const name of names.slice(same)) {
       const parent = this.#chain.at(-1)?.folder ?? this.#root;
-      this.#chain.push({ name, folder: await makeFolder(parent, Buffer.from(name)) });
+      this.#chain.push({ name, folder: await parent.makeFolder(Buffer.from(name)) });
     }
     return this.#chain.at(-1)?.folder ?? this.#root;
   }
@@ -178,20 +179,11 @@ export class TreeUnpacker {
     const handle = await open(self, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       await handle.chmod(mode);
-      await utimes(self, mtimeMs / 1000, mtimeMs / 1000);
+      await utimes(self, fileTime(mtimeMs), fileTime(mtimeMs));
     } finally {
       await handle.close();
     }
   }
-}
-
-async function makeFolder(parent: Folder, name: Buffer): Promise<Folder> {
-  try {
-    await mkdir(parent.entry(name));
-  } catch (error) {
-    if (errnoOf(error) !== os.errno.EEXIST) throw error;
-  }
-  return parent.folder(name);
 }
 
 /** Makes an entry, in place of a file or link of that name: never through it. */

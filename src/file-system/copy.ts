@@ -1,11 +1,11 @@
 import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, lstat, readdir, readlink, symlink } from 'node:fs/promises';
+import { type FileHandle, lstat, readlink, symlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { createDirectory } from '../disk/create-directory.ts';
-import { joinPath, realPath, splitLast } from '../disk/folder.ts';
+import { Folder, joinPath, realPath, splitLast } from '../disk/folder.ts';
 import { openRegular } from '../disk/open-regular.ts';
 
 /** Copies a file, a link as a link, or with `recursive` a directory. Answers how many special files it left out. */
@@ -14,7 +14,10 @@ export async function copy(source: Buffer, destination: Buffer, recursive: boole
   if (found.isDirectory()) {
     if (!recursive) throw invalidRequest('fs/copy requires recursive: true when sourcePath is a directory');
     await refuseInsideItself(source, destination);
-    return copyTree(source, destination);
+    await createDirectory(destination, true, true);
+    await using from = await Folder.open(source, true);
+    await using to = await Folder.open(destination, true);
+    return await copyTree(from, to);
   }
   if (await copyLeaf(source, destination, found)) return 0;
   throw invalidRequest('fs/copy only supports regular files, directories, and symlinks');
@@ -28,22 +31,26 @@ async function copyLeaf(source: Buffer, destination: Buffer, found: BigIntStats)
   return true;
 }
 
-async function copyTree(source: Buffer, destination: Buffer): Promise<number> {
-  await createDirectory(destination, true, true);
+/** Goes down only through directories that it holds open, on both sides: a link that takes the place of one is never followed. */
+async function copyTree(source: Folder, destination: Folder): Promise<number> {
   let skipped = 0;
-  for (const name of await readdir(source, { encoding: 'buffer' })) {
-    const from = joinPath(source, name);
-    const to = joinPath(destination, name);
+  for (const name of await source.names()) {
+    const from = source.entry(name);
     const found = await lstat(from, { bigint: true });
-    if (found.isDirectory()) skipped += await copyTree(from, to);
-    else if (!(await copyLeaf(from, to, found))) skipped += 1;
+    if (found.isDirectory()) {
+      await using below = await source.folder(name);
+      await using into = await destination.makeFolder(name);
+      skipped += await copyTree(below, into);
+    } else if (!(await copyLeaf(from, destination.entry(name), found))) {
+      skipped += 1;
+    }
   }
   return skipped;
 }
 
 /** Bytes and permission bits. Two names of one file are left as they are: emptying one would empty the other. */
 async function copyFile(source: Buffer, destination: Buffer): Promise<void> {
-  const from = await openRegular(source, constants.O_RDONLY, true);
+  const from = await openRegular(source, constants.O_RDONLY | constants.O_NOFOLLOW, true);
   try {
     const mode = Number(from.stat.mode) & 0o7777;
     const to = await openRegular(destination, constants.O_WRONLY | constants.O_CREAT, true, mode);

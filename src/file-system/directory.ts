@@ -1,10 +1,11 @@
 import type { Dirent } from 'node:fs';
-import { lstat, readdir, rm, rmdir, stat, unlink } from 'node:fs/promises';
+import { lstat, readdir, rmdir, stat, unlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
-import { joinPath, onPath } from '../disk/folder.ts';
+import { Folder, joinPath, splitLast } from '../disk/folder.ts';
 import type { WireResult } from '../protocol/methods.ts';
 import { type EnvironmentPath, toFileUri } from '../protocol/path.ts';
 import { errnoOf } from '../support/os-error.ts';
+import { systemError } from './file-error.ts';
 
 export type DirectoryEntry = WireResult<'fs/readDirectory'>['entries'][number];
 
@@ -36,14 +37,31 @@ export interface RemoveOptions {
 
 /** A link is removed itself, whatever it points to. */
 export async function remove(path: Buffer, { recursive, force, follow }: RemoveOptions): Promise<void> {
+  const { parent, name } = splitLast(path);
   try {
-    await onPath(path, follow, async (reached) => {
-      const found = await lstat(reached);
-      if (!found.isDirectory()) await unlink(reached);
-      else if (recursive) await rm(reached, { recursive: true });
-      else await rmdir(reached);
-    });
+    if (name.length === 0) throw systemError('EBUSY');
+    await using folder = await Folder.open(parent, follow);
+    await removeEntry(folder, name, recursive);
   } catch (error) {
     if (!force || errnoOf(error) !== os.errno.ENOENT) throw error;
+  }
+}
+
+/** Goes down only through directories that it holds open: a link that takes the place of one meanwhile is removed, not followed. */
+async function removeEntry(folder: Folder, name: Buffer, recursive: boolean): Promise<void> {
+  const place = folder.entry(name);
+  const found = await lstat(place);
+  if (!found.isDirectory()) return unlink(place);
+  if (recursive) await removeContent(folder, name);
+  return rmdir(place);
+}
+
+async function removeContent(parent: Folder, name: Buffer): Promise<void> {
+  await using folder = await parent.folder(name);
+  for (const child of await folder.names()) {
+    await removeEntry(folder, child, true).catch((error: unknown) => {
+      // Somebody else has removed it.
+      if (errnoOf(error) !== os.errno.ENOENT) throw error;
+    });
   }
 }

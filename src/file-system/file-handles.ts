@@ -5,18 +5,17 @@ import { limits } from '../protocol/limits.ts';
 import { systemError } from './file-error.ts';
 import { openEmptied, openRegular } from '../disk/open-regular.ts';
 
-interface Opened {
+interface Slot {
   readonly mode: 'read' | 'replace';
-  readonly file: FileHandle;
+  /** undefined: it is being opened. */
+  file: FileHandle | undefined;
 }
 
 /** The open files of one connection, by the id that the client chose. */
 export class FileHandles {
-  /** undefined: it is being opened. */
-  readonly #opened = new Map<string, Opened | undefined>();
-  #disposed = false;
+  readonly #opened = new Map<string, Slot>();
 
-  async open(id: string, path: Buffer, mode: Opened['mode'], follow: boolean): Promise<void> {
+  async open(id: string, path: Buffer, mode: Slot['mode'], follow: boolean): Promise<void> {
     if (Buffer.byteLength(id) > limits.handleIdBytes) {
       throw invalidRequest(`file handle ID must not exceed ${limits.handleIdBytes} bytes`);
     }
@@ -24,16 +23,18 @@ export class FileHandles {
     if (this.#opened.size >= limits.fileHandles) {
       throw invalidRequest(`at most ${limits.fileHandles} file handles may be open per connection`);
     }
-    this.#opened.set(id, undefined);
+    const slot: Slot = { mode, file: undefined };
+    this.#opened.set(id, slot);
     try {
       const file =
         mode === 'read'
           ? (await openRegular(path, constants.O_RDONLY, follow)).file
           : await openEmptied(path, follow);
-      this.#opened.set(id, { mode, file });
-      if (this.#disposed) await this.close(id);
+      // It may have been closed meanwhile.
+      if (this.#opened.get(id) === slot) slot.file = file;
+      else await file.close();
     } catch (error) {
-      this.#opened.delete(id);
+      if (this.#opened.get(id) === slot) this.#opened.delete(id);
       throw error;
     }
   }
@@ -55,28 +56,26 @@ export class FileHandles {
   async writeBlock(id: string, offset: number, bytes: Uint8Array): Promise<void> {
     checkLength('write', bytes.length);
     const opened = this.#get(id);
-    if (opened.mode !== 'replace') throw unknown(id);
+    if (opened.mode !== 'replace') throw systemError('EBADF');
     for (let done = 0; done < bytes.length;) {
       done += (await opened.file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
     }
   }
 
   async close(id: string): Promise<void> {
-    const opened = this.#opened.get(id);
-    if (opened === undefined) return;
+    const slot = this.#opened.get(id);
     this.#opened.delete(id);
-    await opened.file.close();
+    await slot?.file?.close();
   }
 
   async dispose(): Promise<void> {
-    this.#disposed = true;
     await Promise.all([...this.#opened.keys()].map((id) => this.close(id)));
   }
 
-  #get(id: string): Opened {
-    const opened = this.#opened.get(id);
-    if (opened === undefined) throw unknown(id);
-    return opened;
+  #get(id: string): { readonly mode: Slot['mode']; readonly file: FileHandle } {
+    const { mode, file } = this.#opened.get(id) ?? {};
+    if (mode === undefined || file === undefined) throw unknown(id);
+    return { mode, file };
   }
 }
 

@@ -168,9 +168,8 @@ export class Inotify {
     if (listeners === undefined) return;
     // The kernel has ended the watch; its number does not come again.
     if ((mask & bits.ignored) !== 0) this.#listeners.delete(wd);
-    const [only] = listeners;
-    if (listeners.length === 1) only?.heard(mask, name);
-    else for (const listener of [...listeners]) listener.heard(mask, name);
+    // A copy: one that hears of its end leaves the list.
+    for (const listener of listeners.slice()) listener.heard(mask, name);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { chmod, lstat, lutimes, readlink, stat, utimes } from 'node:fs/promises';
 import type { WireResult } from '../protocol/methods.ts';
+import { fileTime } from '../disk/file-time.ts';
 import { onPath } from '../disk/folder.ts';
 import { systemError } from './file-error.ts';
 
@@ -68,8 +69,8 @@ export async function setMetadata(path: Buffer, change: MetadataChange): Promise
       await chmod(reached, change.mode);
     }
     if (change.modifiedAtMs === undefined && change.accessedAtMs === undefined) return;
-    const accessed = (change.accessedAtMs ?? found.atimeMs) / 1000;
-    const modified = (change.modifiedAtMs ?? found.mtimeMs) / 1000;
+    const accessed = fileTime(change.accessedAtMs ?? found.atimeMs);
+    const modified = fileTime(change.modifiedAtMs ?? found.mtimeMs);
     await (change.follow ? utimes : lutimes)(reached, accessed, modified);
   });
 }

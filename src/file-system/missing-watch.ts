@@ -1,32 +1,55 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
-import { splitLast } from '../disk/folder.ts';
+import { realPath, splitLast } from '../disk/folder.ts';
 
 /** Milliseconds between looks, for file systems and hosts whose events do not come. */
 const pollMs = 1000;
 
 export interface MissingWatchOptions {
   readonly missing: readonly Buffer[];
-  /** A path whose disappearance counts, too. */
+  /** A path that is there; that it goes, or becomes another or other content, counts too. */
   readonly present: Buffer | undefined;
   /** Called once, and never after `dispose`. */
   readonly onChange: () => void;
 }
 
-/** Waits until one of some paths appears. Watches the deepest directories that exist, and looks now and then all the same. */
+/**
+ * Waits until one of some paths appears. Watches the deepest directories that exist, and looks now and then all the same. Paths that lead
+ * through links are not waited for: what is watched could be another directory than what the path means by then.
+ */
 export class MissingWatch {
   readonly #options: MissingWatchOptions;
+  /** What there was at the start: of the present path, and of the way to each missing one. */
+  readonly #picture: string;
   readonly #watchers = new Map<string, FSWatcher>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: NodeJS.Timeout;
   #looking = false;
   #lookAgain = false;
   #done = false;
 
-  constructor(options: MissingWatchOptions) {
+  private constructor(options: MissingWatchOptions, picture: string) {
     this.#options = options;
+    this.#picture = picture;
     this.#timer = setInterval(() => void this.#look(), pollMs);
     this.#timer.unref();
-    void this.#look();
+  }
+
+  /** undefined: there is nothing to wait for, as something has appeared already, or cannot be told. */
+  static async start(options: MissingWatchOptions): Promise<MissingWatch | undefined> {
+    const { missing, present } = options;
+    if (missing.length === 0 || (present !== undefined && !(await isDirect(present)))) return undefined;
+    const picture = await takePicture(options);
+    const folders = await Promise.all(missing.map(deepestFolder));
+    if (
+      !(await Promise.all(folders.map(async (folder) => folder !== undefined && isDirect(folder)))).every(
+        Boolean,
+      )
+    ) {
+      return undefined;
+    }
+    const started = new MissingWatch(options, picture);
+    await started.#look();
+    return started.#done ? undefined : started;
   }
 
   dispose(): void {
@@ -50,16 +73,14 @@ export class MissingWatch {
   async #lookOnce(): Promise<void> {
     const { missing, present } = this.#options;
     // Watched before they are looked at, so that nothing appears between.
-    await Promise.all(missing.map((path) => this.#watchAbove(path)));
+    for (const path of missing) this.#watchAbove(path);
     if (present !== undefined) this.#watchFolder(splitLast(present).parent);
-    const appeared = await Promise.all(missing.map(exists));
-    const changed = appeared.includes(true) || (present !== undefined && !(await exists(present)));
-    if (!changed || this.#done) return;
+    if ((await takePicture(this.#options)) === this.#picture || this.#done) return;
     this.dispose();
     this.#options.onChange();
   }
 
-  async #watchAbove(path: Buffer): Promise<void> {
+  #watchAbove(path: Buffer): void {
     for (let folder = splitLast(path).parent; ; folder = splitLast(folder).parent) {
       if (this.#watchFolder(folder) || folder.length <= 1) return;
     }
@@ -69,23 +90,54 @@ export class MissingWatch {
   #watchFolder(folder: Buffer): boolean {
     const key = folder.toString('latin1');
     if (this.#done || this.#watchers.has(key)) return true;
+    const forget = (): void => {
+      watcher.close();
+      this.#watchers.delete(key);
+    };
+    let watcher: FSWatcher;
     try {
-      const watcher = watch(folder, { persistent: false }, () => void this.#look());
-      watcher.on('error', () => {
-        watcher.close();
-        this.#watchers.delete(key);
+      watcher = watch(folder, { persistent: false }, (event) => {
+        // It may be the directory itself that has gone: the next look watches what is there then.
+        if (event === 'rename') forget();
+        void this.#look();
       });
-      this.#watchers.set(key, watcher);
-      return true;
     } catch {
       return false;
     }
+    watcher.on('error', forget);
+    this.#watchers.set(key, watcher);
+    return true;
   }
 }
 
-async function exists(path: Buffer): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
+/** Tells one state of a path from the next; undefined where nothing is there. */
+async function fingerprintOf(path: Buffer): Promise<string | undefined> {
+  const found = await lstat(path, { bigint: true }).catch(() => undefined);
+  return found && [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(':');
+}
+
+/** No link is on the way, and none at its end. */
+async function isDirect(path: Buffer): Promise<boolean> {
+  return realPath(path).then(
+    (real) => real.equals(path),
     () => false,
   );
+}
+
+async function takePicture({ missing, present }: MissingWatchOptions): Promise<string> {
+  const folders = await Promise.all(missing.map(deepestFolder));
+  return JSON.stringify([
+    present && (await fingerprintOf(present)),
+    folders.map((folder) => folder?.toString('latin1')),
+  ]);
+}
+
+/** The deepest directory on the way to a path; undefined where something that is no directory is there instead, or the path itself is. */
+async function deepestFolder(path: Buffer): Promise<Buffer | undefined> {
+  if ((await fingerprintOf(path)) !== undefined) return undefined;
+  for (let folder = splitLast(path).parent; ; folder = splitLast(folder).parent) {
+    const found = await lstat(folder).catch(() => undefined);
+    if (found !== undefined) return found.isDirectory() ? folder : undefined;
+    if (folder.length <= 1) return undefined;
+  }
 }

@@ -50,16 +50,11 @@ export class PendingChanges {
       this.#put(at, { removed: before?.removed ?? change, now: undefined });
     } else if (before === undefined) {
       this.#put(at, { removed: undefined, now: change });
-    } else if (before.now === undefined) {
-      // What is told of a path that is gone comes from a file that is still open.
-      if (kind === 'modified') return true;
-      // To the end: what was said of anything below it before belongs to the one that went away.
-      this.#forget(at);
-      this.#put(at, { removed: before.removed, now: change });
-    } else {
+    } else if (kind === 'created') {
       // At its place: changes below it may follow already.
-      at.pending = { removed: before.removed, now: kind === 'created' ? change : before.now };
+      at.pending = { removed: before.removed, now: change };
     }
+    // What else is told as modified was created or modified before, or is gone and only still open somewhere.
     return this.size <= limits.watchPendingChanges && this.#bytes <= limits.watchPendingBytes;
   }
 

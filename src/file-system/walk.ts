@@ -31,6 +31,15 @@ function checkLimits(options: WalkOptions): void {
   }
 }
 
+const dot = 0x2e;
+
+type Kind = 'file' | 'directory' | 'other' | 'nothing';
+
+function kindOf(found: { isFile(): boolean; isDirectory(): boolean }): Kind {
+  if (found.isFile()) return 'file';
+  return found.isDirectory() ? 'directory' : 'other';
+}
+
 class Walk {
   readonly #root: EnvironmentPath;
   readonly #options: WalkOptions;
@@ -85,27 +94,34 @@ class Walk {
         this.#truncated = true;
         return;
       }
-      this.#examined += 1;
-      await this.#examine(joinPath(folder, entry.name), entry, next);
+      if (await this.#examine(joinPath(folder, entry.name), entry, next)) this.#examined += 1;
     }
   }
 
-  async #examine(path: Buffer, entry: Dirent<Buffer>, next: Buffer[]): Promise<void> {
+  /** Answers whether it counts: a link that leads nowhere does not. */
+  async #examine(path: Buffer, entry: Dirent<Buffer>, next: Buffer[]): Promise<boolean> {
     try {
-      if (entry.isFile()) this.#entries.push({ path: this.#show(path), kind: 'file' });
-      else if (entry.isDirectory() || (await this.#isFollowed(path, entry))) {
-        if (this.#options.followDirectorySymlinks && !(await this.#enter(path))) return;
-        this.#entries.push({ path: this.#show(path), kind: 'directory' });
-        next.push(path);
-      }
+      const kind = entry.isSymbolicLink() ? await this.#kindOfTarget(path) : kindOf(entry);
+      if (kind === 'nothing') return false;
+      if (kind === 'file' && !entry.isSymbolicLink()) this.#entries.push({ path: this.#show(path), kind });
+      if (kind === 'directory') await this.#addDirectory(path, entry, next);
     } catch (error) {
       this.#fail(path, error);
     }
+    return true;
   }
 
-  async #isFollowed(path: Buffer, entry: Dirent<Buffer>): Promise<boolean> {
-    if (!entry.isSymbolicLink() || !this.#options.followDirectorySymlinks) return false;
-    return (await stat(path)).isDirectory();
+  async #addDirectory(path: Buffer, entry: Dirent<Buffer>, next: Buffer[]): Promise<void> {
+    const { followDirectorySymlinks, pruneHiddenDirectories } = this.#options;
+    if (entry.isSymbolicLink() && !followDirectorySymlinks) return;
+    this.#entries.push({ path: this.#show(path), kind: 'directory' });
+    if (pruneHiddenDirectories && entry.name[0] === dot) return;
+    // Listed under each of its names, entered once.
+    if (!followDirectorySymlinks || (await this.#enter(path))) next.push(path);
+  }
+
+  async #kindOfTarget(path: Buffer): Promise<Kind> {
+    return stat(path).then(kindOf, () => 'nothing' as const);
   }
 
   async #enter(path: Buffer): Promise<boolean> {

@@ -35,10 +35,8 @@ export class WatchedFolder implements Listener {
 
   /** The place of an entry below the root; without a name, its own, which is empty for the root. */
   path(entry = ''): string {
-    let path = entry;
-    for (let at: WatchedFolder | undefined = this; at?.parent !== undefined; at = at.parent)
-      path = path === '' ? at.name : `${at.name}/${path}`;
-    return path;
+    if (this.parent === undefined) return entry;
+    return this.parent.path(entry === '' ? this.name : `${this.name}/${entry}`);
   }
 
   /** This folder and all below it. */

@@ -51,7 +51,7 @@ export const WriteFileParams = z.object({
   createParents: flag(false, 'Create missing parent directories.'),
   mode: Mode.nullish().meta({
     description:
-      'Permission bits of a new file; 0666 less the umask if absent. An existing file keeps its own.',
+      'Permission bits of a new file, exactly; 0666 less the umask if absent. An existing file keeps its own.',
   }),
   ...Common,
 });
@@ -146,6 +146,10 @@ export const WalkParams = z.object({
     maxDirectories: Count.meta({ description: 'Directories opened.' }),
     maxEntries: Count.meta({ description: 'Entries examined.' }),
     followDirectorySymlinks: z.boolean(),
+    pruneHiddenDirectories: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Directories whose name begins with a dot are listed and not entered.' }),
   }),
   ...Common,
 });

@@ -88,8 +88,8 @@ export const requests = {
   },
   ...fileRequests,
   ...watchRequests,
-  ...transferRequests,
   ...searchRequests,
+  ...transferRequests,
 } as const satisfies Record<string, RequestRow>;
 
 /** From the client to the executor. */

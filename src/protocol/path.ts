@@ -90,7 +90,8 @@ export function toFileUri(path: string | Uint8Array): string {
   return uri.replace(/^(file:\/\/\/[a-z]):(?=\/|$)/i, '$1%3A');
 }
 
-/** A path in the form in which the request named its own. */
+/** A path in the form in which the request named its own; as a URI all the same where it is no UTF-8, so that it can be used again. */
 export function showPath(bytes: Buffer, form: EnvironmentPath['form']): string {
-  return form === 'uri' ? toFileUri(bytes) : bytes.toString();
+  const text = bytes.toString();
+  return form === 'uri' || !Buffer.from(text).equals(bytes) ? toFileUri(bytes) : text;
 }

@@ -16,13 +16,9 @@ export const WatchParams = z.object({
       'A directory, or one file. A link is resolved when the watch begins; links below are not followed.',
   }),
   recursive: flag(true, 'Everything below a directory; false: its entries only.'),
-  exclude: z
-    .array(z.string().min(1))
-    .max(limits.watchExcludes)
-    .nullish()
-    .meta({
-      description: 'Names of directories, such as ".git", of whose content nothing is told, at any depth.',
-    }),
+  exclude: z.array(z.string().min(1)).max(limits.watchExcludes).nullish().meta({
+    description: 'Names of directories, such as ".git", of whose content nothing is told, at any depth.',
+  }),
   ...Common,
 });
 

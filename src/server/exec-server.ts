@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { ripgrepFinder } from '../file-system/search/ripgrep.ts';
 import { JournalBudget } from '../process/journal.ts';
 import { limits } from '../protocol/limits.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
@@ -9,6 +10,7 @@ import { environmentHandlers } from './handlers/environment.ts';
 import { fileHandlers } from './handlers/file-system.ts';
 import { transferHandlers } from './handlers/transfer.ts';
 import { processHandlers } from './handlers/process.ts';
+import { searchHandlers } from './handlers/search.ts';
 import { watchHandlers } from './handlers/watch.ts';
 import { SessionRegistry } from './session-registry.ts';
 
@@ -23,6 +25,8 @@ export interface ExecServerOptions {
   readonly journalDiskTotalBytes?: number | undefined;
   readonly closedRetentionMs?: number | undefined;
   readonly detachedSessionMs?: number | undefined;
+  /** The path of ripgrep, or "off". Looked for in the PATH of `env` if absent. */
+  readonly ripgrep?: string | undefined;
 }
 
 /** An executor. Every transport meets here: `serve` is the same for all of them. */
@@ -48,6 +52,7 @@ export class ExecServer {
         ...fileHandlers,
         ...transferHandlers,
         ...watchHandlers,
+        ...searchHandlers(ripgrepFinder(options.ripgrep, env['PATH'])),
       },
       environment: environmentFacts(env, diskBytes),
       draining: () => this.#draining,

@@ -75,17 +75,18 @@ const operations: FileHandlers = {
     return {};
   },
 
-  'fs/watchMissing': ({ watchId, missing, present }, { files, notify, request }) => {
-    if (missing.length > limits.missingPaths)
+  'fs/watchMissing': async ({ watchId, missing, present }, { files, notify, request }) => {
+    if (missing.length > limits.missingPaths) {
       throw invalidRequest(`at most ${limits.missingPaths} paths may be watched`);
-    if (missing.length === 0 && present == null) {
-      files.stopWatching();
-      return { watching: false };
     }
-    const onChange = (): void => notify('fs/missingChanged', { watchId });
+    // A change may come before the answer; it is told behind it.
+    const answered = Promise.withResolvers<void>();
+    request.afterReply(() => answered.resolve());
+    const onChange = (): void => void answered.promise.then(() => notify('fs/missingChanged', { watchId }));
     const paths = missing.map((path) => path.bytes);
-    request.afterReply(() => files.watchMissing({ missing: paths, present: present?.bytes, onChange }));
-    return { watching: true };
+    return {
+      watching: await files.watchMissing(watchId, { missing: paths, present: present?.bytes, onChange }),
+    };
   },
 
   'fs/rename': async ({ sourcePath, destinationPath }) => {

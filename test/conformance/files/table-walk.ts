@@ -56,28 +56,14 @@ export const walkRows: readonly Row[] = [
   walk('tree', 'lists breadth first by name, without links', '.', {}, [...top, ...below]),
   walk('depth-0', 'lists only the children at depth 0', '.', { maxDepth: 0 }, top),
   walk('depth-1', 'lists so many levels', '.', { maxDepth: 1 }, [...top, ...below.slice(0, 2)]),
-  {
-    ...walk(
-      'entries',
-      'stops where so many entries are examined',
-      '.',
-      { maxEntries: 3 },
-      [directory('dir'), file('empty')],
-      true,
-    ),
-    reference: {
-      now: (_tree, path) => ({
-        expected: {
-          result: {
-            entries: top.slice(0, 3).map(({ path: name, kind }) => ({ path: path(name), kind })),
-            errors: [],
-            truncated: true,
-          },
-        },
-        reason: 'The reference does not count a link that leads nowhere.',
-      }),
-    },
-  },
+  walk(
+    'entries',
+    'stops where so many entries are examined, not counting a link that leads nowhere',
+    '.',
+    { maxEntries: 3 },
+    top.slice(0, 3),
+    true,
+  ),
   walk('entries-enough', 'is complete where the entries are just so many', 'dir/sub', { maxEntries: 1 }, [
     file('dir/sub/deep'),
   ]),
