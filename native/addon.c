@@ -122,10 +122,11 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"spawn", native_spawn},           {"pollOpen", native_poll_open}, {"pollSet", native_poll_set},
-      {"pollClose", native_poll_close},  {"read", native_read},          {"write", native_write},
-      {"resize", native_resize},         {"eofByte", native_eof_byte},   {"exitStatus", native_exit_status},
-      {"reap", native_reap},
+      {"spawn", native_spawn},             {"pollOpen", native_poll_open},      {"pollSet", native_poll_set},
+      {"pollClose", native_poll_close},    {"read", native_read},               {"write", native_write},
+      {"resize", native_resize},           {"eofByte", native_eof_byte},        {"exitStatus", native_exit_status},
+      {"reap", native_reap},               {"inotifyOpen", native_inotify_open}, {"inotifyAdd", native_inotify_add},
+      {"inotifyRemove", native_inotify_remove},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -1,7 +1,7 @@
 /*
  * What Node cannot do itself when it starts a program: real pipes (Node hands out socket pairs, on which
  * `echo x > /dev/stdout` fails in the child), a PTY and a pipe child by one path with the same errors, a parent-death
- * signal, the exit status and resource usage of a child that stays a zombie until its output has been read.
+ * signal, the exit status and resource usage of a child that stays a zombie until its output has been read; and inotify.
  */
 #ifndef EXEC_SERVER_NATIVE_H
 #define EXEC_SERVER_NATIVE_H
@@ -24,5 +24,9 @@ napi_value native_spawn(napi_env env, napi_callback_info info);
 napi_value native_poll_open(napi_env env, napi_callback_info info);
 napi_value native_poll_set(napi_env env, napi_callback_info info);
 napi_value native_poll_close(napi_env env, napi_callback_info info);
+
+napi_value native_inotify_open(napi_env env, napi_callback_info info);
+napi_value native_inotify_add(napi_env env, napi_callback_info info);
+napi_value native_inotify_remove(napi_env env, napi_callback_info info);
 
 #endif

@@ -20,6 +20,8 @@ const ServeConfig = z.strictObject({
   journalDir: z.string().min(1).optional(),
   journalDiskBytes: Bytes.default(limits.journalDiskBytes),
   journalDiskTotalBytes: Bytes.default(limits.journalDiskTotalBytes),
+  /** A path, or "off". */
+  ripgrep: z.string().optional(),
 });
 
 export type ServeConfig = Readonly<z.output<typeof ServeConfig>>;
@@ -31,6 +33,7 @@ const variables = {
   journalDir: 'EXEC_SERVER_JOURNAL_DIR',
   journalDiskBytes: 'EXEC_SERVER_JOURNAL_DISK_BYTES',
   journalDiskTotalBytes: 'EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES',
+  ripgrep: 'EXEC_SERVER_RIPGREP',
 } as const;
 
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */

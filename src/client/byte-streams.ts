@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { RpcError } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
-import type { Event, Result, ServerNotification } from '../protocol/methods.ts';
+import type { Event, Result } from '../protocol/methods.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { toError } from '../support/to-error.ts';
 import type { Call } from './call.ts';
@@ -15,23 +15,6 @@ export type StreamEvent =
   | ({ readonly kind: 'data' } & Event<'stream/data'>)
   | ({ readonly kind: 'end' } & Event<'stream/end'>)
   | ({ readonly kind: 'error' } & Event<'stream/error'>);
-
-/** The event that a notification brings; undefined where it is about no stream. */
-export function readStreamEvent(
-  name: ServerNotification,
-  params: Event<ServerNotification>,
-): StreamEvent | undefined {
-  switch (name) {
-    case 'stream/data':
-      return { kind: 'data', ...(params as Event<'stream/data'>) };
-    case 'stream/end':
-      return { kind: 'end', ...(params as Event<'stream/end'>) };
-    case 'stream/error':
-      return { kind: 'error', ...(params as Event<'stream/error'>) };
-    default:
-      return undefined;
-  }
-}
 
 /** The streams of one connection, by their ids. */
 export class ByteStreams {

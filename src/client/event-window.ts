@@ -1,4 +1,4 @@
-import type { Event, ServerNotification } from '../protocol/methods.ts';
+import type { Event } from '../protocol/methods.ts';
 import type { Gap, OutputStream } from '../protocol/process.ts';
 
 /** An event of a process, in the form that the application sees; `gap` stands for events that the executor had to drop. */
@@ -12,26 +12,6 @@ export type ProcessEvent =
   | ({ readonly kind: 'exited' } & Event<'process/exited'>)
   | ({ readonly kind: 'closed' } & Event<'process/closed'>)
   | { readonly kind: 'gap'; readonly seq: number; readonly gap: Gap };
-
-/** The event that a notification brings. */
-export function readEvent(name: ServerNotification, params: Event<ServerNotification>): ProcessEvent {
-  switch (name) {
-    case 'process/output': {
-      const { seq, stream, chunk } = params as Event<'process/output'>;
-      return { kind: 'output', seq, stream, bytes: chunk };
-    }
-    case 'process/exited':
-      return { kind: 'exited', ...(params as Event<'process/exited'>) };
-    case 'process/closed':
-      return { kind: 'closed', ...(params as Event<'process/closed'>) };
-    case 'process/gap': {
-      const gap = params as Event<'process/gap'>;
-      return { kind: 'gap', seq: gap.toSeq, gap };
-    }
-    default:
-      throw new TypeError(`${name} is no event of a process.`);
-  }
-}
 
 /** Bytes and events that wait for an earlier one. More than any executor in the field reorders. */
 const earlyBytes = 16 * 1024 * 1024;

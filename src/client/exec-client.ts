@@ -1,25 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
 import type { EnvironmentInfo } from '../protocol/environment.ts';
 import { RpcError, errorCodes } from '../protocol/errors.ts';
-import {
-  type Method,
-  type Result,
-  type ServerNotification,
-  type WireParams,
-  requests,
-  serverNotifications,
-} from '../protocol/methods.ts';
+import { type Method, type Result, type WireParams, requests } from '../protocol/methods.ts';
 import { toFileUri } from '../protocol/path.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { describe } from '../rpc/decode.ts';
 import { Peer } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
-import { ByteStreams, readStreamEvent } from './byte-streams.ts';
 import type { Call, CallOptions } from './call.ts';
 import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
-import { readEvent } from './event-window.ts';
+import { FileEvents } from './file-events.ts';
+import { type Receivers, deliver } from './notifications.ts';
 import { RemoteFiles } from './remote-files.ts';
 import { RemoteProcess } from './remote-process.ts';
 
@@ -27,6 +19,15 @@ export type { ExecutorCommand } from './dial.ts';
 export { OutputLostError } from './output-lost-error.ts';
 export type { OutputChunk, OutputView } from './output-view.ts';
 export type { RemoteFiles, TransferOptions, TransferProgress, TransferSummary } from './remote-files.ts';
+export type {
+  GlobFound,
+  GlobOptions,
+  GrepMatch,
+  GrepOptions,
+  GrepSummary,
+  RemoteGrep,
+} from './remote-search.ts';
+export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, RemoteProcess, WriteOutcome } from './remote-process.ts';
 
 /** Where the executor is: at a URL, started by a command, or behind a transport that is there already. */
@@ -73,9 +74,17 @@ export class ExecClient implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<CloseReason>();
   readonly #processes = new Map<string, RemoteProcess>();
   readonly #boundCall: Call = (method, params, callOptions) => this.call(method, params, callOptions);
-  readonly #streams = new ByteStreams(this.#boundCall);
+  readonly #fileEvents = new FileEvents(this.#boundCall);
   /** The files of the environment. */
-  readonly files = new RemoteFiles(this.#boundCall, this.#streams, (path) => this.#path(path));
+  readonly files = new RemoteFiles(this.#boundCall, this.#fileEvents, (path) => this.#path(path));
+  readonly #receivers: Receivers = {
+    'process/output': ({ processId, seq, stream, chunk }) =>
+      this.#processes.get(processId)?.receive({ kind: 'output', seq, stream, bytes: chunk }),
+    'process/exited': (event) => this.#processes.get(event.processId)?.receive({ kind: 'exited', ...event }),
+    'process/closed': (event) => this.#processes.get(event.processId)?.receive({ kind: 'closed', ...event }),
+    'process/gap': (gap) => this.#processes.get(gap.processId)?.receive({ kind: 'gap', seq: gap.toSeq, gap }),
+    ...this.#fileEvents.receivers,
+  };
   #sessionId = '';
   #environment: EnvironmentInfo | undefined;
   #pathForm: PathForm = 'uri';
@@ -213,25 +222,15 @@ export class ExecClient implements AsyncDisposable {
   }
 
   #notified(method: string, params: unknown): void {
-    // What this client does not know is for another kind of client.
-    if (!Object.hasOwn(serverNotifications, method)) return;
-    const name = method as ServerNotification;
-    const decoded = z.safeParse(serverNotifications[name].params, params);
-    if (!decoded.success) {
-      this.#peer.close({ kind: 'protocolError', message: `${name}: ${describe('params', decoded.error)}` });
-      return;
-    }
-    const stream = readStreamEvent(name, decoded.data);
-    if (stream !== undefined) this.#streams.receive(stream);
-    if ('processId' in decoded.data)
-      this.#processes.get(decoded.data.processId)?.receive(readEvent(name, decoded.data));
+    const problem = deliver(this.#receivers, method, params);
+    if (problem !== undefined) this.#peer.close({ kind: 'protocolError', message: problem });
   }
 
   #end(reason: CloseReason): void {
     const error = ConnectionError.closed(reason);
     for (const process of this.#processes.values()) process.fail(error);
     this.#processes.clear();
-    this.#streams.fail(error);
+    this.#fileEvents.fail(error);
     this.#closed.resolve(reason);
   }
 }

@@ -4,6 +4,9 @@ import { packTree } from '../disk/pack.ts';
 import { type ByteSink, fileSink, fileSource, treeSink } from '../disk/transfer.ts';
 import type { ByteStreams, IncomingBytes } from './byte-streams.ts';
 import type { Call } from './call.ts';
+import type { FileEvents } from './file-events.ts';
+import type { GlobFound, GlobOptions, GrepOptions, RemoteGrep } from './remote-search.ts';
+import type { RemoteWatch } from './remote-watch.ts';
 
 export interface TransferProgress {
   /** Bytes so far, of the file or of the archive. */
@@ -34,13 +37,15 @@ type Range = { readonly offset?: number; readonly length?: number };
 /** The files of an environment. Paths are absolute, or `file:` URIs. Failures are RpcErrors whose text ends with `(os error N)`. */
 export class RemoteFiles {
   readonly #call: Call;
+  readonly #events: FileEvents;
   readonly #streams: ByteStreams;
   readonly #path: (path: string) => string;
 
   /** `path`: brings a path into the form that the executor takes. */
-  constructor(call: Call, streams: ByteStreams, path: (path: string) => string) {
+  constructor(call: Call, events: FileEvents, path: (path: string) => string) {
     this.#call = call;
-    this.#streams = streams;
+    this.#events = events;
+    this.#streams = events.streams;
     this.#path = path;
   }
 
@@ -117,6 +122,24 @@ export class RemoteFiles {
 
   async truncate(path: string, size: number): Promise<void> {
     await this.#call('fs/truncate', { path: this.#path(path), size });
+  }
+
+  /** Lists paths by glob patterns, in the form of `path`, sorted by bytes. */
+  async glob(options: GlobOptions): Promise<GlobFound> {
+    return this.#events.searches.glob(options);
+  }
+
+  /** Searches lines by a regular expression: `for await (const match of files.grep(…))`. */
+  grep(options: GrepOptions): RemoteGrep {
+    return this.#events.searches.grep(options);
+  }
+
+  /** Tells what changes in a tree from now on: `for await (const update of watch)`. Paths are in the form of `path`. */
+  async watch(
+    path: string,
+    options: Omit<WireParams<'fs/watch'>, 'watchId' | 'path'> = {},
+  ): Promise<RemoteWatch> {
+    return this.#events.watch({ ...options, path });
   }
 
   /** A file as a stream: read no faster than it is consumed, and compared with the executor's digest at its end. */

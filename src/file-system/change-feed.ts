@@ -1,5 +1,5 @@
 import { limits } from '../protocol/limits.ts';
-import { type EnvironmentPath, showPath, toFileUri } from '../protocol/path.ts';
+import { type EnvironmentPath, showPath } from '../protocol/path.ts';
 import type { ChangeKind, EndReason, ResyncReason, WatchReport, WireChange } from '../protocol/watch.ts';
 import { joinPath } from '../disk/folder.ts';
 import { type Change, PendingChanges } from './pending-changes.ts';
@@ -106,14 +106,7 @@ export class ChangeFeed {
 
   #show({ path, kind, isDirectory }: Change): WireChange {
     const { bytes, form } = this.#options.root;
-    const below = Buffer.from(path, 'latin1');
-    const whole = path === '' ? bytes : joinPath(bytes, below);
-    const shown = showPath(whole, form);
-    return {
-      path: shown,
-      kind,
-      ...(isDirectory && { isDirectory }),
-      ...(form === 'plain' && !Buffer.from(shown).equals(whole) && { uri: toFileUri(whole) }),
-    };
+    const whole = path === '' ? bytes : joinPath(bytes, Buffer.from(path, 'latin1'));
+    return { path: showPath(whole, form), kind, ...(isDirectory && { isDirectory }) };
   }
 }

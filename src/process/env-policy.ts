@@ -61,7 +61,7 @@ function matcher(patterns: readonly string[]): (name: string) => boolean {
 
 /** Characters without their case. Lower case, because the upper case of one character can be two. */
 function fold(text: string): readonly string[] {
-  return [...text].map((character) => character.toLowerCase());
+  return Array.from(text, (character) => character.toLowerCase());
 }
 
 /** `*` any run, `?` one character. Steps back to the last `*` only, so that no pattern takes exponential time. */

@@ -29,15 +29,15 @@ export const WatchResult = z.object({
 export const UnwatchParams = z.object({ watchId: WatchId });
 
 const Change = z.object({
-  path: z.string().meta({ description: 'In the form of the request, below the path that it named.' }),
+  path: z.string().meta({
+    description:
+      'In the form of the request, below the path that it named; a file: URI where it is not UTF-8.',
+  }),
   kind: z.enum(['created', 'modified', 'removed']).meta({
     description:
       'created: is there, and may have replaced what was there; a directory comes with a change for each thing in it. modified: content or metadata. removed: is gone with everything below it, whether the client knew it or not.',
   }),
   isDirectory: z.literal(true).optional(),
-  uri: z.string().optional().meta({
-    description: 'The path as a file: URI, only where `path` is plain and the name is not UTF-8.',
-  }),
 });
 
 export const Changed = z.object({

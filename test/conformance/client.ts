@@ -16,6 +16,10 @@ import { ConnectionError } from '../../src/rpc/connection-error.ts';
 import { requirePrograms } from '../support/conformance-programs.ts';
 import type { ClientTarget, StartedTarget } from '../support/conformance-client-targets.ts';
 
+/** A case for executors that can do it; for the others it is none. */
+const when = (can: boolean): typeof test | (() => void) => (can ? test : () => {});
+const unless = (can: boolean): ReturnType<typeof when> => when(!can);
+
 const MiB = 1024 * 1024;
 const path0 = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
 
@@ -152,7 +156,7 @@ export function clientSuite(target: ClientTarget): void {
       await child.closed;
     });
 
-    test.runIf(can.closeStdin)('ends the input after everything that was written', async () => {
+    when(can.closeStdin)('ends the input after everything that was written', async () => {
       await using client = await connect();
       const child = await client.start({ argv: ['/bin/cat'], cwd: folder, pipeStdin: true });
       expect(await child.write('to the end')).toBe('accepted');
@@ -162,7 +166,7 @@ export function clientSuite(target: ClientTarget): void {
       expect(await child.write('late')).toBe('stdinClosed');
     });
 
-    test.skipIf(can.closeStdin)('says that the executor cannot end an input', async () => {
+    unless(can.closeStdin)('says that the executor cannot end an input', async () => {
       await using client = await connect();
       const child = await client.start({ argv: ['/bin/cat'], cwd: folder, pipeStdin: true });
       await expect(child.closeStdin()).rejects.toMatchObject({
@@ -194,7 +198,7 @@ export function clientSuite(target: ClientTarget): void {
       expect((await child.closed).complete).toBe(true);
     });
 
-    test.runIf(can.resize)('sets the size of a PTY', async (context) => {
+    when(can.resize)('sets the size of a PTY', async (context) => {
       requirePrograms(['stty'], context);
       await using client = await connect();
       const script = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done";
@@ -210,14 +214,14 @@ export function clientSuite(target: ClientTarget): void {
       await child.terminate();
     });
 
-    test.skipIf(can.resize)('says that the executor cannot resize', async () => {
+    unless(can.resize)('says that the executor cannot resize', async () => {
       await using client = await connect();
       const child = await client.start({ argv: ['/bin/cat'], cwd: folder, tty: true });
       await expect(child.resize({ rows: 31, cols: 101 })).rejects.toMatchObject({ reason: 'unsupported' });
       await child.terminate();
     });
 
-    test.runIf(can.signal)('interrupts a program', async () => {
+    when(can.signal)('interrupts a program', async () => {
       await using client = await connect();
       const script = "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done";
       const child = await client.start({ argv: sh(script), cwd: folder });
@@ -227,7 +231,7 @@ export function clientSuite(target: ClientTarget): void {
       expect((await child.stdout.collect()).toString()).toBe('ready\ncaught\n');
     });
 
-    test.runIf(can.signalNames)('sends a signal to the program alone', async () => {
+    when(can.signalNames)('sends a signal to the program alone', async () => {
       await using client = await connect();
       const script = "trap 'echo caught' USR1; (trap 'echo child' USR1; read x <fifo) ; exit 0";
       const child = await client.start({ argv: sh(`mkfifo fifo; echo ready; ${script}`), cwd: folder });
@@ -265,7 +269,7 @@ export function clientSuite(target: ClientTarget): void {
       expect((await child.stdout.collect()).toString()).toBe('early\nlate\n');
     });
 
-    test.runIf(can.journal)('gives 20 MiB whole to a reader that is slower than its window', async () => {
+    when(can.journal)('gives 20 MiB whole to a reader that is slower than its window', async () => {
       await using client = await connect({ windowBytes: 256 * 1024 });
       const child = await client.start({ argv: ['/usr/bin/seq', '1', '2800000'], cwd: folder });
       const hash = createHash('sha256');
@@ -288,7 +292,7 @@ export function clientSuite(target: ClientTarget): void {
       expect((await child.closed).complete).toBe(true);
     });
 
-    test.skipIf(can.journal)('tells a reader that came too late what is lost', async () => {
+    unless(can.journal)('tells a reader that came too late what is lost', async () => {
       await using client = await connect({ windowBytes: 256 * 1024 });
       const child = await client.start({
         argv: ['/usr/bin/head', '-c', String(20 * MiB), '/dev/zero'],

@@ -21,8 +21,8 @@ export interface PatternOptions {
 export interface Pattern {
   /** For `RegExp` with the flag `g` alone, over a whole text: a match never leaves its line. */
   readonly script: string;
-  /** For ripgrep. */
-  readonly ripgrep: string;
+  /** For ripgrep; undefined where its answer cannot be relied on. */
+  readonly ripgrep: string | undefined;
 }
 
 /**
@@ -31,11 +31,11 @@ export interface Pattern {
  */
 export function translatePattern(text: string, options: PatternOptions): Pattern {
   const parser = new Parser(text, options.caseSensitive);
-  const source = options.literal ? parser.literal(text) : parser.pattern();
+  const { source, doubtful } = options.literal ? parser.literal(text) : parser.pattern();
   // In the source `^` and `$` stand for themselves only. A carriage return that ends a line is no part of it.
   return {
     script: source.replaceAll('^', () => '(?<![^\\n])').replaceAll('$', () => '(?:\\r?(?![^\\n]))'),
-    ripgrep: `(?-u)${source.replaceAll('$', () => '(?:\\r?$)')}`,
+    ripgrep: doubtful ? undefined : `(?-u)${source.replaceAll('$', () => '(?:\\r?$)')}`,
   };
 }
 
@@ -44,9 +44,24 @@ interface Part {
   readonly source: string;
   readonly nullable: boolean;
   readonly nodes: number;
+  /** A `^` can be what it begins with. */
+  readonly caretFirst: boolean;
+  /** An assertion can be what it ends with. */
+  readonly assertionLast: boolean;
+  /** A `^` can come right behind another assertion: ripgrep 13 misses lines by such patterns. */
+  readonly doubtful: boolean;
 }
 
-const assertion = (source: string): Part => ({ source, nullable: true, nodes: 1 });
+const plain = { nullable: false, caretFirst: false, assertionLast: false, doubtful: false } as const;
+
+const assertion = (source: string): Part => ({
+  source,
+  nullable: true,
+  nodes: 1,
+  caretFirst: source === '^',
+  assertionLast: true,
+  doubtful: false,
+});
 
 class Parser {
   readonly #reader: PatternReader;
@@ -58,13 +73,13 @@ class Parser {
     this.#caseSensitive = caseSensitive;
   }
 
-  literal(text: string): string {
-    return [...text].map((char) => this.#char(codeOf(char)).source).join('');
+  literal(text: string): Part {
+    return sequence(Array.from(text, (char) => this.#char(codeOf(char))));
   }
 
-  pattern(): string {
+  pattern(): Part {
     const part = this.#alternatives();
-    if (this.#reader.done) return part.source;
+    if (this.#reader.done) return part;
     throw new PatternError('an unopened group: ")"; write \\) for the character');
   }
 
@@ -75,17 +90,16 @@ class Parser {
       source: parts.map((part) => part.source).join('|'),
       nullable: parts.some((part) => part.nullable),
       nodes: count(parts),
+      caretFirst: parts.some((part) => part.caretFirst),
+      assertionLast: parts.some((part) => part.assertionLast),
+      doubtful: parts.some((part) => part.doubtful),
     };
   }
 
   #sequence(): Part {
     const parts: Part[] = [];
     while (!this.#reader.done && !/[|)]/.test(this.#reader.peek())) parts.push(this.#repeated());
-    return {
-      source: parts.map((part) => part.source).join(''),
-      nullable: parts.every((part) => part.nullable),
-      nodes: count(parts),
-    };
+    return sequence(parts);
   }
 
   #repeated(): Part {
@@ -101,7 +115,8 @@ class Parser {
     if (part.nullable)
       throw new PatternError(`the quantifier ${quantifier} on something that can match nothing`);
     const nodes = count([part], Math.max(1, most));
-    return { source: part.source + quantifier + lazy, nullable: least === 0, nodes };
+    const doubtful = part.doubtful || (part.assertionLast && part.caretFirst);
+    return { ...part, source: part.source + quantifier + lazy, nullable: least === 0, nodes, doubtful };
   }
 
   #single(): Part {
@@ -124,9 +139,7 @@ class Parser {
         throw new PatternError(`the quantifier ${char} without anything to repeat`);
       case '{':
         if (this.#reader.match(/\d+,?\d*\}|,\d+\}/y) === undefined) return this.#char(codeOf(char));
-        throw new PatternError(
-          'the quantifier {…} without anything to repeat; write \\{ for the character',
-        );
+        throw new PatternError('the quantifier {…} without anything to repeat; write \\{ for the character');
       default:
         return this.#char(codeOf(char));
     }
@@ -154,36 +167,51 @@ class Parser {
 
   #class(): Part {
     const { negated, set, others } = this.#reader.class();
-    if (negated && others.length > 0)
-      throw new PatternError('a negated class with a character beyond ASCII');
+    if (negated && others.length > 0) throw new PatternError('a negated class with a character beyond ASCII');
     const chosen = negated ? rest(this.#cased(set)) : set;
     if (others.length === 0) return this.#set(chosen);
     const parts = others.map((code) => this.#char(code));
     if (!isEmpty(chosen)) parts.unshift(this.#set(chosen));
     const source = `(?:${parts.map((part) => part.source).join('|')})`;
-    return { source, nullable: false, nodes: count(parts) };
+    return { source, ...plain, nodes: count(parts) };
   }
 
   #set(set: ByteSet): Part {
     if (isEmpty(set)) throw new PatternError('a class that matches nothing');
-    return { source: classSource(this.#cased(set)), nullable: false, nodes: 1 };
+    return { source: classSource(this.#cased(set)), ...plain, nodes: 1 };
   }
 
   /** A character: one byte, or the bytes of its UTF-8 as a group. Only ASCII has cases. */
   #char(code: number): Part {
     if (notLineFeed(code) > 0x7f) {
       const bytes = [...Buffer.from(String.fromCodePoint(code))];
-      return { source: `(?:${bytes.map(byteSource).join('')})`, nullable: false, nodes: bytes.length };
+      return { source: `(?:${bytes.map(byteSource).join('')})`, ...plain, nodes: bytes.length };
     }
     const set = byteSet([code, code]);
     const cased = this.#cased(set);
     const one = cased.every((inside, byte) => inside === set[byte]);
-    return { source: one ? byteSource(code) : classSource(cased), nullable: false, nodes: 1 };
+    return { source: one ? byteSource(code) : classSource(cased), ...plain, nodes: 1 };
   }
 
   #cased(set: ByteSet): ByteSet {
     return this.#caseSensitive ? set : bothCases(set);
   }
+}
+
+/** Parts one behind the other. */
+function sequence(parts: readonly Part[]): Part {
+  let nullable = true;
+  let caretFirst = false;
+  let assertionLast = false;
+  let doubtful = false;
+  for (const part of parts) {
+    doubtful ||= part.doubtful || (assertionLast && part.caretFirst);
+    caretFirst ||= nullable && part.caretFirst;
+    assertionLast = part.assertionLast || (part.nullable && assertionLast);
+    nullable &&= part.nullable;
+  }
+  const source = parts.map((part) => part.source).join('');
+  return { source, nullable, nodes: count(parts), caretFirst, assertionLast, doubtful };
 }
 
 function count(parts: readonly Part[], times = 1): number {

@@ -111,8 +111,7 @@ export function notLineFeed(code: number): number {
 
 function range(first: number, last: number | ByteSet): ByteSet {
   if (typeof last !== 'number') throw new PatternError('a range of a class that ends with a class');
-  if (first > 0x7f || last > 0x7f)
-    throw new PatternError('a range of a class with a character beyond ASCII');
+  if (first > 0x7f || last > 0x7f) throw new PatternError('a range of a class with a character beyond ASCII');
   if (first > last) throw new PatternError('a range of a class that ends before it begins');
   const set = byteSet([first, last]);
   // A range such as [\t-~] spans the line feed, which no line has.
