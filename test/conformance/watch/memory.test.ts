@@ -1,0 +1,4 @@
+import { memoryTarget } from '../../support/conformance-targets.ts';
+import { watchSuite } from './suite.ts';
+
+watchSuite(memoryTarget());

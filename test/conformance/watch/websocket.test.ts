@@ -1,0 +1,4 @@
+import { webSocketTarget } from '../../support/conformance-targets.ts';
+import { watchSuite } from './suite.ts';
+
+watchSuite(webSocketTarget());
