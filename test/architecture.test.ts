@@ -48,7 +48,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   pino: ['telemetry/logger.ts'],
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: ['protocol', 'cli/schema.ts', 'client/exec-client.ts', 'config.ts', 'rpc/decode.ts'],
+  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'rpc/decode.ts'],
 };
 
 /** Where a library may be named for its types. */

@@ -1,3 +1,4 @@
+import { readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 import { clientNotifications, requests, serverNotifications } from '../../src/protocol/methods.ts';
@@ -10,14 +11,25 @@ const cases = topics.flatMap((topic) => topic.cases);
 /** To refuse a method's wrong parameters says nothing of what it does. */
 const telling = topics.filter((topic) => topic !== parameters).flatMap((topic) => topic.cases);
 
+/** Suites that are no lists of cases: what they call or wait for stands in their sources. */
+const ownSuites = ['files', 'search', 'transfer', 'watch'];
+
+function namesIn(suite: string): string[] {
+  const folder = new URL(`./${suite}/`, import.meta.url);
+  const sources = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), 'utf8'));
+  return sources.flatMap((source) => source.match(/(?<=')(fs|stream)\/\w+(?=')/g) ?? []);
+}
+
 test.each([
   ['method', Object.keys(requests)],
   ['notification of the client', Object.keys(clientNotifications)],
   ['notification of the executor', Object.keys(serverNotifications)],
 ])('every %s of the protocol has a case', (_kind, names) => {
-  // The methods of the file system have a suite of their own.
-  const ofFiles = [...fileTable.map((row) => row.method), 'fs/missingChanged'];
-  const covered = new Set<string>([...telling.flatMap((one) => one.covers), ...ofFiles]);
+  const covered = new Set<string>([
+    ...telling.flatMap((one) => one.covers),
+    ...fileTable.map((row) => row.method),
+    ...ownSuites.flatMap(namesIn),
+  ]);
   expect(names.filter((name) => !covered.has(name))).toEqual([]);
 });
 
