@@ -67,8 +67,10 @@ export class Child {
       if (fds.stdin >= 0) this.#input = new Descriptor(fds.stdin, undefined, () => {});
     }
     watchExit(this.pid, (exit) => {
-      if (this.#discarded) this.reap();
-      else events.onExit(exit);
+      if (this.#discarded) return this.reap();
+      events.onExit(exit);
+      // A terminal that nobody has open now stays so.
+      for (const descriptor of this.#outputs) descriptor.expectEnd();
     });
   }
 
@@ -121,11 +123,6 @@ export class Child {
   /** Takes the output that is there already. After the exit that is all that the program itself wrote. */
   readAvailable(): void {
     for (const output of this.#outputs) output.readAvailable();
-  }
-
-  /** The program has ended: a terminal that nobody has open now stays so. */
-  programEnded(): void {
-    for (const output of this.#outputs) output.expectEnd();
   }
 
   /** Stops reading and writing, whoever still holds the other ends. */

@@ -183,7 +183,6 @@ export class ManagedProcess {
     this.#ending = { ...readCode(exit), endReason, usage: exit?.usage ?? null };
     this.#state = 'exited';
     this.journal.append('exited');
-    this.#child?.programEnded();
     this.#exited.resolve();
     this.#closeWhenDone();
   }
