@@ -26,6 +26,8 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stderr.write('Error: exec-server runs on Linux and macOS; on Windows use it inside WSL.\n');
     return failed;
   }
+  // Whoever read has gone: what waits for its output hears of it there, and there is nobody to tell here.
+  process.stdout.on('error', () => {});
   let status = 0;
   const program = new Command('exec-server')
     .description('Lets an orchestrator run processes in this environment.')

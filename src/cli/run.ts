@@ -1,7 +1,7 @@
-import { once } from 'node:events';
-import type { Writable } from 'node:stream';
-import type { OutputView, RemoteProcess } from '../client/exec-client.ts';
-import { type TargetFlags, openTarget } from './target.ts';
+import { resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { RemoteProcess } from '../client/exec-client.ts';
+import { type Target, type TargetFlags, openTarget } from './target.ts';
 
 export interface RunFlags extends TargetFlags {
   readonly cwd?: string;
@@ -14,31 +14,49 @@ export async function run(argv: readonly string[], flags: RunFlags): Promise<num
   await using target = await openTarget(flags);
   const child = await target.client.start({
     argv: [...argv],
-    cwd: flags.cwd ?? target.cwd,
+    cwd: workingDirectory(target, flags.cwd),
     env: Object.fromEntries((flags.env ?? []).map(splitVariable)),
     envPolicy: { inherit: 'core', ignoreDefaultExcludes: false, exclude: [], set: {}, includeOnly: [] },
     pipeStdin: true,
     ...(flags.timeout === undefined ? {} : { timeoutMs: Math.ceil(flags.timeout * 1000) }),
   });
+  try {
+    return await attend(child, flags);
+  } catch (error) {
+    // Nobody is left to read what it writes.
+    await child.terminate().catch(() => {});
+    throw error;
+  } finally {
+    // A terminal or pipe that is still open would keep this process alive.
+    process.stdin.destroy();
+  }
+}
+
+/** Carries bytes both ways until the program has closed. */
+async function attend(child: RemoteProcess, flags: RunFlags): Promise<number> {
   using _signals = forwardSignals(child);
-  const input = sendInput(child);
-  await Promise.all([copy(child.stdout, process.stdout), copy(child.stderr, process.stderr)]);
+  void sendInput(child);
+  await Promise.all([
+    pipeline(child.stdout, process.stdout, { end: false }),
+    pipeline(child.stderr, process.stderr, { end: false }),
+  ]);
   const [exit, close] = await Promise.all([child.exited, child.closed]);
-  process.stdin.destroy();
-  await input;
   if (!close.complete) throw new Error('Some output of the program was lost on the way.');
-  if (exit.endReason === 'timeout')
+  if (exit.endReason === 'timeout') {
     process.stderr.write(`exec-server: the program was ended after ${flags.timeout} s\n`);
+  }
   return exit.exitCode;
+}
+
+/** A relative one means this machine's, which is the executor's only when that is in this process. */
+export function workingDirectory(target: Target, cwd: string | undefined): string {
+  if (cwd === undefined) return target.cwd;
+  return target.isLocal ? resolve(cwd) : cwd;
 }
 
 function splitVariable(text: string): [string, string] {
   const equals = text.indexOf('=');
   return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
-}
-
-async function copy(view: OutputView, target: Writable): Promise<void> {
-  for await (const bytes of view) if (!target.write(bytes)) await once(target, 'drain');
 }
 
 async function sendInput(child: RemoteProcess): Promise<void> {

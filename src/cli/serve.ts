@@ -1,4 +1,4 @@
-import { access, constants } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { ConfigError, type ServeConfig, ownVariables } from '../config.ts';
 import { limits } from '../protocol/limits.ts';
 import { ExecServer } from '../server/exec-server.ts';
@@ -38,10 +38,9 @@ export async function serve(config: ServeConfig): Promise<number> {
 /** Found out now, and not when output is lost for it. */
 async function checkJournalFolder(folder: string | undefined): Promise<void> {
   if (folder === undefined) return;
-  const usable = await access(folder, constants.W_OK | constants.X_OK).then(
-    () => true,
-    () => false,
-  );
+  const usable = await access(folder, constants.W_OK | constants.X_OK)
+    .then(async () => (await stat(folder)).isDirectory())
+    .catch(() => false);
   if (!usable) throw new ConfigError(`--journal-dir: "${folder}" is no folder that can be written to`);
 }
 

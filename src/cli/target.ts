@@ -1,5 +1,5 @@
 import { ExecClient } from '../client/exec-client.ts';
-import { ownVariables } from '../config.ts';
+import { ConfigError, ownVariables } from '../config.ts';
 import { connectLocal } from '../environments/local.ts';
 
 /** The executor that a command works with. */
@@ -12,22 +12,33 @@ export interface Target extends AsyncDisposable {
   readonly client: ExecClient;
   /** A working directory that exists there. */
   readonly cwd: string;
+  /** The executor is in this process: its files are this machine's. */
+  readonly isLocal: boolean;
 }
 
 /** Connects to the executor that the flags name, or starts one in this process. */
 export async function openTarget(flags: TargetFlags): Promise<Target> {
+  if (flags.url !== undefined && flags.command !== undefined) {
+    throw new ConfigError('--url and --command name two executors; give one of them');
+  }
   const clientName = 'exec-server-cli';
   if (flags.url !== undefined || flags.command !== undefined) {
     const client = await ExecClient.connect(
       flags.url === undefined ? { command: shellCommand(flags.command ?? '') } : { url: flags.url },
       { clientName },
     );
-    return { client, cwd: client.environment?.cwd ?? '/', [Symbol.asyncDispose]: () => client.close() };
+    return {
+      client,
+      cwd: client.environment?.cwd ?? '/',
+      isLocal: false,
+      [Symbol.asyncDispose]: () => client.close(),
+    };
   }
   const local = await connectLocal({ env: ownVariables() }, { clientName });
   return {
     client: local.client,
     cwd: process.cwd(),
+    isLocal: true,
     [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
   };
 }

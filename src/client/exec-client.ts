@@ -116,7 +116,7 @@ export class ExecClient implements AsyncDisposable {
         return client;
       } catch (error) {
         await client.close();
-        throw error;
+        throw explain(error, address);
       }
     });
   }
@@ -233,6 +233,14 @@ export class ExecClient implements AsyncDisposable {
     this.#fileEvents.fail(error);
     this.#closed.resolve(reason);
   }
+}
+
+/** A command that ends at once says more than the end of its output. */
+function explain(error: unknown, address: Address): unknown {
+  if (!('command' in address) || !(error instanceof ConnectionError) || error.reason !== 'closed')
+    return error;
+  const message = 'The command ended, or closed its output, before it answered as an executor does.';
+  return new ConnectionError('refused', message, { cause: error });
 }
 
 async function dial(address: Address, signal: AbortSignal): Promise<Transport> {

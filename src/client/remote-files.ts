@@ -1,5 +1,6 @@
 import type { Result, WireParams } from '../protocol/methods.ts';
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { packTree } from '../disk/pack.ts';
 import { type ByteSink, fileSink, fileSource, treeSink } from '../disk/transfer.ts';
 import type { ByteStreams, IncomingBytes } from './byte-streams.ts';
@@ -160,7 +161,7 @@ export class RemoteFiles {
 
   /** Copies a local file or directory to the environment, with modes and times. A file arrives whole or not at all. */
   async upload(local: string, remote: string, options: TransferOptions = {}): Promise<TransferSummary> {
-    const path = Buffer.from(local);
+    const path = Buffer.from(resolve(local));
     if ((await stat(path)).isDirectory()) return this.#uploadTree(path, remote, options);
     const {
       size: total,
@@ -175,7 +176,7 @@ export class RemoteFiles {
 
   /** Copies a file or directory of the environment to a local path, with modes and times. A file arrives whole or not at all. */
   async download(remote: string, local: string, options: TransferOptions = {}): Promise<TransferSummary> {
-    const path = Buffer.from(local);
+    const path = Buffer.from(resolve(local));
     const { isDirectory } = await this.stat(remote);
     if (isDirectory) {
       const { bytes } = await this.#streams.open((streamId, creditBytes) =>

@@ -91,6 +91,7 @@ export function splitLast(path: Buffer): { parent: Buffer; name: Buffer } {
   let end = path.length;
   while (end > 1 && path[end - 1] === slash) end -= 1;
   const start = path.subarray(0, end).lastIndexOf(slash);
+  if (start < 0) return { parent: Buffer.from('.'), name: path.subarray(0, end) };
   return { parent: path.subarray(0, Math.max(1, start)), name: path.subarray(start + 1, end) };
 }
 
