@@ -20,8 +20,10 @@ export async function serve(config: ServeConfig): Promise<number> {
   if (config.listen.kind === 'stdio') {
     const { serveStdio } = await import('../server/listen-stdio.ts');
     const reason = await Promise.race([serveStdio(server), stopped]);
-    if (typeof reason === 'object' && reason.kind !== 'normal')
+    // A client that is gone without a word is ordinary, and logged as every connection is.
+    if (typeof reason === 'object' && !['normal', 'lost'].includes(reason.kind)) {
       log.warn({ closeKind: reason.kind }, reason.message);
+    }
     await server.close(reason === 'signal' ? limits.stopGraceMs : 0);
     return 0;
   }
