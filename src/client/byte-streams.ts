@@ -135,9 +135,14 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
         }
       }
     } finally {
-      this.#onEnd();
-      if (this.#end === undefined) this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
+      this.cancel();
     }
+  }
+
+  /** Nobody takes what is left. */
+  cancel(): void {
+    this.#onEnd();
+    if (this.#end === undefined) this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
   }
 
   #finish(end: Event<'stream/end'>): void {

@@ -182,19 +182,16 @@ export class RemoteFiles {
       const { bytes } = await this.#streams.open((streamId, creditBytes) =>
         this.#call('fs/archive', { streamId, path: this.#path(remote), creditBytes }),
       );
-      return receive(bytes, await treeSink(path), (sent) =>
-        options.onProgress?.({ bytes: sent, total: undefined }),
+      return receive(
+        bytes,
+        () => treeSink(path),
+        (sent) => options.onProgress?.({ bytes: sent, total: undefined }),
       );
     }
     const { opened, bytes } = await this.#openDownload(remote, {});
     const { size: total, mode, modifiedAtMs } = opened;
-    const sink = await fileSink(path, {
-      follow: true,
-      atomic: true,
-      createParents: false,
-      mode,
-      modifiedAtMs,
-    });
+    const sink = (): Promise<ByteSink> =>
+      fileSink(path, { follow: true, atomic: true, createParents: false, mode, modifiedAtMs });
     return receive(bytes, sink, (sent) => options.onProgress?.({ bytes: sent, total }));
   }
 
@@ -233,9 +230,13 @@ export class RemoteFiles {
 /** From a stream of the executor to the local disk; committed only when the digest is right. */
 async function receive(
   bytes: IncomingBytes,
-  sink: ByteSink,
+  open: () => Promise<ByteSink>,
   onProgress: (bytes: number) => void,
 ): Promise<TransferSummary> {
+  const sink = await open().catch((error: unknown) => {
+    bytes.cancel();
+    throw error;
+  });
   try {
     let received = 0;
     for await (const part of bytes) {

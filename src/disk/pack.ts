@@ -41,20 +41,36 @@ export function packTree(root: Buffer): {
   readonly facts: PackFacts;
 } {
   const facts: PackFacts = { entries: 0, skipped: 0, skippedUris: [] };
+  return { stream: packed(root, facts), facts };
+}
+
+/** Nothing is opened before the first part is asked for, and nothing stays open when no further one is. */
+async function* packed(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
   const tar = pack();
   let onTaken = (): void => {};
+  const failures: Error[] = [];
   const taken = (): Promise<void> => new Promise((resolve) => void (onTaken = resolve));
-  packFolder({ tar, facts, taken, ahead: 0 }, root, '').then(
+  const packing = packFolder({ tar, facts, taken, ahead: 0 }, root, '').then(
     () => tar.finalize(),
-    (error: unknown) => tar.destroy(toError(error)),
+    (error: unknown) => {
+      failures.push(toError(error));
+      tar.destroy(failures[0]);
+    },
   );
-  async function* stream(): AsyncGenerator<Buffer> {
+  try {
     for await (const part of tar as AsyncIterable<Buffer>) {
       onTaken();
       yield part;
     }
+    for (const failure of failures) throw failure;
+  } catch (error) {
+    // What the library says of its end is not why it has ended.
+    throw failures[0] ?? error;
+  } finally {
+    tar.destroy();
+    onTaken();
+    await packing;
   }
-  return { stream: stream(), facts };
 }
 
 async function packFolder(packing: Packing, folder: Buffer, prefix: string): Promise<void> {
@@ -106,11 +122,13 @@ async function describePath(path: Buffer): Promise<Omit<Partial<Header>, 'name'>
 }
 
 function describe(stat: BigIntStats): Omit<Partial<Header>, 'name'> {
-  const mtime = new Date(Number(stat.mtimeMs));
-  // The header of old has whole seconds; the exact time goes into the extension that tar has for it.
-  const seconds = stat.mtimeNs / 1_000_000_000n;
-  const fraction = String(stat.mtimeNs % 1_000_000_000n).padStart(9, '0');
-  return { mode: Number(stat.mode) & 0o7777, mtime, pax: { mtime: `${seconds}.${fraction}` } };
+  const mtime = new Date(Math.max(0, Number(stat.mtimeMs)));
+  // The header of old has whole seconds from 1970 on; the exact time goes into the extension that tar has for it.
+  const [sign, nanoseconds] = stat.mtimeNs < 0n ? ['-', -stat.mtimeNs] : ['', stat.mtimeNs];
+  const fraction = String(nanoseconds % 1_000_000_000n).padStart(9, '0');
+  const exact = `${sign}${nanoseconds / 1_000_000_000n}.${fraction}`;
+  // With the bits of the file's type: the library takes a mode of 0 for none.
+  return { mode: Number(stat.mode), mtime, pax: { mtime: exact } };
 }
 
 async function packContent(
@@ -122,6 +140,8 @@ async function packContent(
   // It is awaited below, when all is written or the reader is gone.
   done.promise.catch(() => {});
   const sink = tar.entry(header, (error) => (error ? done.reject(error) : done.resolve()));
+  // The failure of the archive is its failure too, and heard of there.
+  sink.on('error', () => {});
   for (let left = header.size; left > 0;) {
     const block = Buffer.allocUnsafe(Math.min(left, blockBytes));
     const { bytesRead } = await file.read(block, 0, block.length, header.size - left);
@@ -136,7 +156,9 @@ async function packContent(
 
 async function packEmpty(packing: Packing, header: NamedHeader): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    packing.tar.entry({ ...header, size: 0 }, (error) => (error ? reject(error) : resolve())).end(null);
+    const sink = packing.tar.entry({ ...header, size: 0 }, (error) => (error ? reject(error) : resolve()));
+    sink.on('error', () => {});
+    sink.end(null);
   });
   packing.ahead += 1;
   if (packing.ahead < entriesAhead) return;

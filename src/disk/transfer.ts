@@ -95,6 +95,6 @@ export async function treeSink(path: Buffer): Promise<ByteSink> {
       await unpacker.finish();
       return { entries: unpacker.entries };
     },
-    dispose: () => unpacker.abort(),
+    dispose: () => unpacker.dispose(),
   };
 }

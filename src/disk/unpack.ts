@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { link, lstat, lutimes, open, symlink, unlink, utimes } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { type Extract, type Header, extract } from 'tar-stream';
-import { invalidRequest } from '../protocol/errors.ts';
+import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { toError } from '../support/to-error.ts';
 import { fileTime } from './file-time.ts';
@@ -11,7 +11,7 @@ import { Folder } from './folder.ts';
 /** Bytes of a name in an archive. */
 const nameBytes = 4096;
 
-type Entry = Extract extends AsyncIterable<infer E> ? E : never;
+type Content = AsyncIterable<unknown> & { resume(): unknown };
 
 interface DirectoryTimes {
   readonly names: readonly string[];
@@ -27,18 +27,26 @@ interface DirectoryTimes {
 export class TreeUnpacker {
   readonly #tar: Extract = extract();
   readonly #root: Folder;
-  readonly #done: Promise<void>;
+  /** Resolves when no further entry comes, for whatever reason. */
+  readonly #closed: Promise<void>;
   readonly #directories: DirectoryTimes[] = [];
+  /** The entry that is put on its place now. */
+  #placing: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #entries = 0;
+  #released = false;
   /** The folders of the last entry, from the root on: its neighbours are mostly in the same one. */
   #chain: { readonly name: string; readonly folder: Folder }[] = [];
 
   private constructor(root: Folder) {
     this.#root = root;
-    this.#done = this.#unpack();
-    // It is looked at when the stream is finished.
-    this.#done.catch(() => {});
+    this.#tar.on('entry', (header, content, next) => {
+      // Its failure is that of the archive, and heard of there.
+      content.on('error', () => {});
+      this.#placing = this.#placeThen(header, content, next);
+    });
+    this.#tar.on('error', (error) => void (this.#failure ??= explain(error)));
+    this.#closed = new Promise((resolve) => void this.#tar.once('close', resolve));
   }
 
   static async open(root: Buffer): Promise<TreeUnpacker> {
@@ -53,7 +61,10 @@ export class TreeUnpacker {
   async write(bytes: Uint8Array): Promise<void> {
     this.#check();
     if (!this.#tar.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))) {
-      await Promise.race([new Promise<void>((resolve) => void this.#tar.once('drain', resolve)), this.#done]);
+      await Promise.race([
+        new Promise<void>((resolve) => void this.#tar.once('drain', resolve)),
+        this.#closed,
+      ]);
     }
     this.#check();
   }
@@ -61,12 +72,29 @@ export class TreeUnpacker {
   /** Resolves when everything is on its place, with modes and times. */
   async finish(): Promise<void> {
     this.#tar.end(null);
-    await this.#done;
+    try {
+      await this.#settled();
+      this.#check();
+      for (const directory of this.#directories.toReversed()) await this.#finishDirectory(directory);
+    } finally {
+      await this.dispose();
+    }
   }
 
-  async abort(): Promise<void> {
+  /** Gives up what is not on its place yet, and closes everything. Nothing more after `finish`. */
+  async dispose(): Promise<void> {
+    this.#failure ??= invalidRequest('The archive was given up.');
     this.#tar.destroy();
-    await this.#done.catch(() => {});
+    await this.#settled();
+    if (this.#released) return;
+    this.#released = true;
+    await this.#leave(0);
+    await this.#root[Symbol.asyncDispose]();
+  }
+
+  async #settled(): Promise<void> {
+    await this.#closed;
+    await this.#placing;
   }
 
   #check(): void {
@@ -74,25 +102,20 @@ export class TreeUnpacker {
     if (failure !== undefined) throw failure;
   }
 
-  async #unpack(): Promise<void> {
+  async #placeThen(header: Header, content: Content, next: (error?: Error | null) => void): Promise<void> {
+    let failure: Error | null = null;
     try {
-      for await (const entry of this.#tar) {
-        await this.#place(entry);
-        this.#entries += 1;
-      }
-      for (const directory of this.#directories.toReversed()) await this.#finishDirectory(directory);
+      await this.#place(header, content);
     } catch (error) {
-      this.#failure = toError(error);
-      this.#tar.destroy();
-      throw error;
-    } finally {
-      await this.#leave(0);
-      await this.#root[Symbol.asyncDispose]();
+      failure = toError(error);
     }
+    next(failure);
   }
 
-  async #place(entry: Entry): Promise<void> {
-    const { header } = entry;
+  async #place(header: Header, content: Content): Promise<void> {
+    // The library would wait for its end for ever.
+    if (!Number.isSafeInteger(header.size) || header.size < 0)
+      throw refused(header, 'has a size that is none');
     const names = splitName(header.name);
     const name = names.at(-1);
     if (name === undefined) {
@@ -103,18 +126,24 @@ export class TreeUnpacker {
       this.#directories.push({ names, mode: modeOf(header), mtimeMs: timeOf(header) });
     } else {
       const folder = await this.#enter(names.slice(0, -1));
-      await this.#placeLeaf(entry, folder, Buffer.from(name), names.length - 1);
+      await this.#placeLeaf(header, content, folder, Buffer.from(name), names.length - 1);
     }
-    entry.resume();
+    this.#entries += 1;
+    content.resume();
   }
 
-  async #placeLeaf(entry: Entry, folder: Folder, name: Buffer, depth: number): Promise<void> {
-    const { header } = entry;
+  async #placeLeaf(
+    header: Header,
+    content: Content,
+    folder: Folder,
+    name: Buffer,
+    depth: number,
+  ): Promise<void> {
     const place = folder.entry(name);
     switch (header.type) {
       case 'file':
       case 'contiguous-file':
-        return this.#placeFile(entry, place);
+        return this.#placeFile(header, content, place);
       case 'symlink': {
         const target = header.linkname;
         if (!staysInside(target, depth)) throw refused(header, 'is a link that leads out of the tree');
@@ -126,20 +155,25 @@ export class TreeUnpacker {
         const original = target.pop();
         if (original === undefined) throw refused(header, 'is a hard link to nothing');
         await using from = await this.#folderOf(target);
-        return await replacing(place, () => link(from.entry(Buffer.from(original)), place));
+        const source = from.entry(Buffer.from(original));
+        const found = await lstat(source).catch(() => undefined);
+        // A link's text means another place in another directory.
+        if (!found?.isFile()) throw refused(header, 'is a hard link to what is no file of the tree');
+        return await replacing(place, () => link(source, place));
       }
       default:
         throw refused(header, `is a ${header.type}, which is not unpacked`);
     }
   }
 
-  async #placeFile(entry: Entry, place: Buffer): Promise<void> {
+  async #placeFile(header: Header, content: Content, place: Buffer): Promise<void> {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const file = await replacing(place, () => open(place, flags, 0o600));
     try {
-      for await (const bytes of entry as AsyncIterable<Buffer>) await file.writeFile(bytes);
-      await file.chmod(modeOf(entry.header));
-      const time = fileTime(timeOf(entry.header));
+      for await (const bytes of content) await file.writeFile(bytes as Buffer);
+      this.#check();
+      await file.chmod(modeOf(header));
+      const time = fileTime(timeOf(header));
       await file.utimes(time, time);
     } finally {
       await file.close();
@@ -231,6 +265,12 @@ function timeOf(header: Header): number {
   const exact = Number((header.pax as Record<string, string> | null | undefined)?.['mtime']) * 1000;
   const time = Number.isFinite(exact) ? exact : header.mtime.getTime();
   return Number.isFinite(time) ? time : 0;
+}
+
+/** What the library finds wrong is wrong with the archive. */
+function explain(error: Error): Error {
+  if (error instanceof RpcError || errnoOf(error) !== undefined) return error;
+  return invalidRequest(`The archive is damaged: ${error.message}.`);
 }
 
 function refused(header: Header, why: string): Error {

@@ -13,6 +13,7 @@ export class IncomingStream {
   #waiting = 0;
   #last: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
+  #finishing = false;
   #ended = false;
 
   constructor(sink: ByteSink) {
@@ -54,6 +55,8 @@ export class IncomingStream {
 
   /** Commits what has come, if it is what was sent. */
   async finish(bytes: number, sha256: string): Promise<WireResult<'stream/finish'>> {
+    if (this.#finishing) throw invalidRequest('the stream is being finished');
+    this.#finishing = true;
     await this.#last;
     try {
       this.#check();

@@ -7,11 +7,13 @@ import type { Peer } from '../rpc/peer.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { OutgoingStream, type StreamFacts } from './outgoing-stream.ts';
 
+/** Stands for a stream whose opener is at work. */
+const opening = Symbol('opening');
+
 /** The open streams of one connection, by the id that the client chose. */
 export class Streams {
   readonly #peer: Peer;
-  /** undefined: its opener is at work. */
-  readonly #streams = new Map<string, OutgoingStream | IncomingStream | undefined>();
+  readonly #streams = new Map<string, OutgoingStream | IncomingStream | typeof opening>();
   #disposed = false;
 
   constructor(peer: Peer) {
@@ -25,17 +27,19 @@ export class Streams {
     open: () => Promise<S>,
     facts: (source: S) => StreamFacts = () => ({}),
   ): Promise<{ readonly source: S; readonly start: () => void }> {
-    const source = await this.#reserve(id, open);
+    const { opened: source, cancelled } = await this.#reserve(id, open);
     const stream = new OutgoingStream(this.#peer, id, source.blocks, credit, () => facts(source));
-    this.#streams.set(id, stream);
+    // A cancelled one is run all the same: that is how its source is closed.
+    if (cancelled) stream.cancel();
+    else this.#streams.set(id, stream);
     return { source, start: () => void this.#run(id, stream) };
   }
 
   async openIncoming(id: string, open: () => Promise<ByteSink>): Promise<void> {
-    const sink = await this.#reserve(id, open);
-    const stream = new IncomingStream(sink);
-    this.#streams.set(id, stream);
-    if (this.#disposed) await this.cancel(id);
+    const { opened: sink, cancelled } = await this.#reserve(id, open);
+    if (!cancelled) return void this.#streams.set(id, new IncomingStream(sink));
+    await sink.dispose();
+    throw invalidRequest('The stream was cancelled while it was opened.');
   }
 
   incoming(id: string): IncomingStream {
@@ -56,9 +60,8 @@ export class Streams {
 
   async cancel(id: string): Promise<void> {
     const stream = this.#streams.get(id);
-    if (stream === undefined) return;
     this.#streams.delete(id);
-    await stream.cancel();
+    if (stream !== undefined && stream !== opening) await stream.cancel();
   }
 
   /** The connection takes more. */
@@ -71,14 +74,16 @@ export class Streams {
     await Promise.all([...this.#streams.keys()].map((id) => this.cancel(id)));
   }
 
-  async #reserve<T>(id: string, open: () => Promise<T>): Promise<T> {
+  /** Holds the id while something is opened for it. `cancelled`: it was given up meanwhile. */
+  async #reserve<T>(id: string, open: () => Promise<T>): Promise<{ opened: T; cancelled: boolean }> {
     if (this.#streams.has(id)) throw invalidRequest('A stream with this id is open.');
     if (this.#streams.size >= limits.streams) {
       throw new RpcError('overloaded', `At most ${limits.streams} streams may be open on a connection.`);
     }
-    this.#streams.set(id, undefined);
+    this.#streams.set(id, opening);
     try {
-      return await open();
+      const opened = await open();
+      return { opened, cancelled: this.#disposed || this.#streams.get(id) !== opening };
     } catch (error) {
       this.#streams.delete(id);
       throw error;
@@ -86,7 +91,6 @@ export class Streams {
   }
 
   async #run(id: string, stream: OutgoingStream): Promise<void> {
-    if (this.#disposed) stream.cancel();
     try {
       await stream.run();
     } catch (error) {
