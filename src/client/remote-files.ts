@@ -163,15 +163,15 @@ export class RemoteFiles {
   async upload(local: string, remote: string, options: TransferOptions = {}): Promise<TransferSummary> {
     const path = Buffer.from(resolve(local));
     if ((await stat(path)).isDirectory()) return this.#uploadTree(path, remote, options);
-    const {
-      size: total,
-      mode,
-      modifiedAtMs,
-      blocks,
-    } = await fileSource(path, { offset: 0, length: Infinity }, true);
+    const source = await fileSource(path, { offset: 0, length: Infinity }, true);
+    const { size: total, mode, modifiedAtMs } = source;
     const open = (streamId: string): Promise<unknown> =>
       this.#openUpload(streamId, remote, { atomic: true, mode, modifiedAtMs });
-    return this.#streams.send(open, blocks, (bytes) => options.onProgress?.({ bytes, total }));
+    try {
+      return await this.#streams.send(open, source.blocks, (bytes) => options.onProgress?.({ bytes, total }));
+    } finally {
+      await source.close();
+    }
   }
 
   /** Copies a file or directory of the environment to a local path, with modes and times. A file arrives whole or not at all. */

@@ -23,6 +23,8 @@ export interface FileSource {
   readonly mode: number;
   readonly modifiedAtMs: number;
   readonly blocks: AsyncIterable<Buffer>;
+  /** For a source that is not read; one that was has closed itself. */
+  close(): Promise<void>;
 }
 
 /** A regular file as a stream of blocks; it is closed when they have been read, or the reading has been given up. */
@@ -37,6 +39,7 @@ export async function fileSource(
     mode: Number(stat.mode) & 0o7777,
     modifiedAtMs: Math.floor(Number(stat.mtimeNs / 1_000_000n)),
     blocks: readBlocks(file, range),
+    close: () => file.close(),
   };
 }
 
