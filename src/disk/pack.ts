@@ -8,8 +8,10 @@ import { openRegular } from './open-regular.ts';
 
 /** Bytes of a file that are read at once; a smaller file is packed in one piece. */
 const blockBytes = 256 * 1024;
-/** Entries without content after which the reader must have taken something: the library would keep them all. */
-const entriesAhead = 256;
+/** Bytes of entries without content that may wait for the reader: the library would keep them all. */
+const aheadBytes = 256 * 1024;
+/** Bytes of such an entry: a header, the extension with its own header, each a block of 512. */
+const emptyEntryBytes = 1536;
 /** Entries left out that are named; the rest is counted. */
 const namedSkips = 100;
 
@@ -28,7 +30,7 @@ interface Packing {
   readonly facts: PackFacts;
   /** Resolves when the reader has taken a part that was there. */
   readonly taken: () => Promise<void>;
-  /** Entries without content since then. */
+  /** Bytes of entries without content that it has not taken. */
   ahead: number;
 }
 
@@ -41,16 +43,17 @@ export function packTree(root: Buffer): {
   readonly facts: PackFacts;
 } {
   const facts: PackFacts = { entries: 0, skipped: 0, skippedUris: [] };
-  return { stream: packed(root, facts), facts };
+  return { stream: parts(root, facts), facts };
 }
 
 /** Nothing is opened before the first part is asked for, and nothing stays open when no further one is. */
-async function* packed(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
+async function* parts(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
   const tar = pack();
   let onTaken = (): void => {};
   const failures: Error[] = [];
   const taken = (): Promise<void> => new Promise((resolve) => void (onTaken = resolve));
-  const packing = packFolder({ tar, facts, taken, ahead: 0 }, root, '').then(
+  const packing: Packing = { tar, facts, taken, ahead: 0 };
+  const packed = packFolder(packing, root, '').then(
     () => tar.finalize(),
     (error: unknown) => {
       failures.push(toError(error));
@@ -59,6 +62,7 @@ async function* packed(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
   );
   try {
     for await (const part of tar as AsyncIterable<Buffer>) {
+      packing.ahead = Math.max(0, packing.ahead - part.length);
       onTaken();
       yield part;
     }
@@ -68,8 +72,9 @@ async function* packed(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
     throw failures[0] ?? error;
   } finally {
     tar.destroy();
+    packing.ahead = 0;
     onTaken();
-    await packing;
+    await packed;
   }
 }
 
@@ -160,8 +165,6 @@ async function packEmpty(packing: Packing, header: NamedHeader): Promise<void> {
     sink.on('error', () => {});
     sink.end(null);
   });
-  packing.ahead += 1;
-  if (packing.ahead < entriesAhead) return;
-  packing.ahead = 0;
-  await packing.taken();
+  packing.ahead += emptyEntryBytes;
+  while (packing.ahead > aheadBytes) await packing.taken();
 }
