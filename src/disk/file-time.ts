@@ -1,7 +1,8 @@
 /**
- * Milliseconds since 1970 as Node's calls take a time. Half a microsecond more, because the fraction is cut off on the way to the kernel and
- * would lose a millisecond as often as not. As text, because Node takes a negative number for now.
+ * Milliseconds since 1970 as Node's calls take a time. Whole ones get half a microsecond more, because the fraction is cut off on the way to
+ * the kernel and would lose a millisecond as often as not. As text, because Node takes a negative number for now.
  */
 export function fileTime(milliseconds: number): string {
-  return String((milliseconds + 0.0005) / 1000);
+  const nudge = Number.isInteger(milliseconds) ? 0.0005 : 0;
+  return String((milliseconds + nudge) / 1000);
 }
