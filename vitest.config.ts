@@ -1,22 +1,32 @@
 import { defineConfig } from 'vitest/config';
 
-const project = (name: string, timeout: number) => ({
+/** `group`: projects of a later group wait for those before it. */
+const project = (
+  name: string,
+  timeout: number,
+  group: number,
+  more: { include?: string[]; maxWorkers?: number } = {},
+) => ({
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
     testTimeout: timeout,
     hookTimeout: timeout,
+    sequence: { groupOrder: group },
+    ...more,
   },
 });
 
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...project('unit', 20_000).test, include: ['test/unit/**/*.test.ts', 'test/*.test.ts'] } },
-      project('conformance', 60_000),
-      project('faults', 180_000),
-      project('interop', 240_000),
-      project('container', 240_000),
+      project('unit', 20_000, 0, { include: ['test/unit/**/*.test.ts', 'test/*.test.ts'], maxWorkers: 2 }),
+      project('conformance', 60_000, 0, { maxWorkers: 2 }),
+      // One after the other, and with the machine to themselves: they load it as far as it goes.
+      project('faults', 180_000, 1, { maxWorkers: 1 }),
+      project('soak', 180_000, 2, { maxWorkers: 1 }),
+      project('interop', 240_000, 2, { maxWorkers: 1 }),
+      project('container', 240_000, 3, { maxWorkers: 1 }),
     ],
   },
 });

@@ -7,7 +7,7 @@ import { toError } from '../support/to-error.ts';
 import type { Call } from './call.ts';
 
 /** Writes under way at a time: enough to hide the delay of a long road. */
-const writesAhead = 16;
+const writesAhead = 32;
 /** Milliseconds for the end of a stream, which may sync or set the times of a large tree. */
 const finishTimeoutMs = 10 * 60_000;
 

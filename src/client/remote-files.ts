@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { packTree } from '../disk/pack.ts';
 import { type ByteSink, fileSink, fileSource, treeSink } from '../disk/transfer.ts';
-import type { ByteStreams, IncomingBytes } from './byte-streams.ts';
+import type { ByteStreams, IncomingBytes, StreamWriter } from './byte-streams.ts';
 import type { Call } from './call.ts';
 import type { FileEvents } from './file-events.ts';
 import type { GlobFound, GlobOptions, GrepOptions, RemoteGrep } from './remote-search.ts';
@@ -152,9 +152,19 @@ export class RemoteFiles {
   writeStream(path: string, options: WriteFileOptions = {}): WritableStream<Uint8Array> {
     const opened = this.#streams.openWriter((streamId) => this.#openUpload(streamId, path, options));
     opened.catch(() => {});
+    // A stream that fails is not aborted by its writer, so it gives itself up.
+    const orCancel = async (work: (writer: StreamWriter) => Promise<unknown>): Promise<void> => {
+      const writer = await opened;
+      try {
+        await work(writer);
+      } catch (error) {
+        await writer.cancel();
+        throw error;
+      }
+    };
     return new WritableStream<Uint8Array>({
-      write: async (bytes) => (await opened).write(bytes),
-      close: async () => void (await (await opened).finish()),
+      write: (bytes) => orCancel((writer) => writer.write(bytes)),
+      close: () => orCancel((writer) => writer.finish()),
       abort: async () => (await opened).cancel(),
     });
   }

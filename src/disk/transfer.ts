@@ -43,14 +43,15 @@ export async function fileSource(
   };
 }
 
+/** All blocks are in one buffer: whoever takes one is done with it when it asks for the next. */
 async function* readBlocks(
   file: FileHandle,
   { offset, length }: { readonly offset: number; readonly length: number },
 ): AsyncGenerator<Buffer> {
+  const block = Buffer.allocUnsafeSlow(limits.streamChunkBytes);
   try {
     for (let done = 0; done < length;) {
-      const block = Buffer.allocUnsafeSlow(Math.min(limits.streamChunkBytes, length - done));
-      const { bytesRead } = await file.read(block, 0, block.length, offset + done);
+      const { bytesRead } = await file.read(block, 0, Math.min(block.length, length - done), offset + done);
       if (bytesRead === 0) return;
       done += bytesRead;
       yield block.subarray(0, bytesRead);

@@ -261,10 +261,15 @@ function modeOf(header: Header): number {
   return header.mode & 0o777;
 }
 
+/** Milliseconds; what is finer is cut off as text, as no number could hold it exactly. */
 function timeOf(header: Header): number {
-  const exact = Number((header.pax as Record<string, string> | null | undefined)?.['mtime']) * 1000;
-  const time = Number.isFinite(exact) ? exact : header.mtime.getTime();
-  return Number.isFinite(time) ? time : 0;
+  const exact = (header.pax as Record<string, string> | null | undefined)?.['mtime'] ?? '';
+  const [, sign = '', seconds = '', fraction = ''] = /^(-?)(\d{1,12})(?:\.(\d+))?$/.exec(exact) ?? [];
+  if (seconds === '') return Number.isFinite(header.mtime.getTime()) ? header.mtime.getTime() : 0;
+  const milliseconds = Number(`${seconds}${fraction.padEnd(3, '0').slice(0, 3)}`);
+  if (sign === '') return milliseconds;
+  // Down, as after 1970.
+  return -milliseconds - (/[1-9]/.test(fraction.slice(3)) ? 1 : 0);
 }
 
 /** What the library finds wrong is wrong with the archive. */

@@ -71,8 +71,8 @@ export const limits = {
   walkEntries: 50_000,
   /** Streams of one connection that are open at a time. */
   streams: 32,
-  /** Bytes of one stream/data. */
-  streamChunkBytes: 256 * KiB,
+  /** Bytes of one stream/data: as base64 still a small object for the collector, so that bulk transfers make no long pauses. */
+  streamChunkBytes: 64 * KiB,
   /** Bytes that a stream may have on the way where its opener named no credit: enough for a wide road with a long delay. */
   streamDefaultCreditBytes: 4 * MiB,
   /** The same at most. */

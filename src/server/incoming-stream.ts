@@ -14,6 +14,7 @@ export class IncomingStream {
   #last: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #finishing = false;
+  #committed: Promise<unknown> = Promise.resolve();
   #ended = false;
 
   constructor(sink: ByteSink) {
@@ -66,7 +67,9 @@ export class IncomingStream {
           `the stream brought ${this.#received} bytes with sha256 ${digest}; nothing was committed`,
         );
       }
-      return { bytes, sha256, ...(await this.#sink.commit()) };
+      const commit = this.#sink.commit();
+      this.#committed = commit.catch(() => {});
+      return { bytes, sha256, ...(await commit) };
     } finally {
       await this.cancel();
     }
@@ -78,6 +81,7 @@ export class IncomingStream {
     this.#ended = true;
     this.#failure ??= invalidRequest('the stream has ended');
     await this.#last;
+    await this.#committed;
     await this.#sink.dispose();
   }
 

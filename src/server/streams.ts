@@ -8,12 +8,14 @@ import { IncomingStream } from './incoming-stream.ts';
 import { OutgoingStream, type StreamFacts } from './outgoing-stream.ts';
 
 /** Stands for a stream whose opener is at work. */
-const opening = Symbol('opening');
+class Opening {
+  readonly kind = 'opening';
+}
 
 /** The open streams of one connection, by the id that the client chose. */
 export class Streams {
   readonly #peer: Peer;
-  readonly #streams = new Map<string, OutgoingStream | IncomingStream | typeof opening>();
+  readonly #streams = new Map<string, OutgoingStream | IncomingStream | Opening>();
   #disposed = false;
 
   constructor(peer: Peer) {
@@ -54,14 +56,14 @@ export class Streams {
   }
 
   /** The stream is over: its id is free. */
-  forget(id: string): void {
-    this.#streams.delete(id);
+  forget(id: string, stream: IncomingStream): void {
+    if (this.#streams.get(id) === stream) this.#streams.delete(id);
   }
 
   async cancel(id: string): Promise<void> {
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
-    if (stream !== undefined && stream !== opening) await stream.cancel();
+    if (stream !== undefined && !(stream instanceof Opening)) await stream.cancel();
   }
 
   /** The connection takes more. */
@@ -80,12 +82,13 @@ export class Streams {
     if (this.#streams.size >= limits.streams) {
       throw new RpcError('overloaded', `At most ${limits.streams} streams may be open on a connection.`);
     }
+    const opening = new Opening();
     this.#streams.set(id, opening);
     try {
       const opened = await open();
       return { opened, cancelled: this.#disposed || this.#streams.get(id) !== opening };
     } catch (error) {
-      this.#streams.delete(id);
+      if (this.#streams.get(id) === opening) this.#streams.delete(id);
       throw error;
     }
   }

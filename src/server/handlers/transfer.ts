@@ -64,7 +64,7 @@ export const transferHandlers = guarded<keyof typeof transferRequests>({
     try {
       return await stream.finish(bytes, sha256);
     } finally {
-      streams.forget(streamId);
+      streams.forget(streamId, stream);
     }
   },
 

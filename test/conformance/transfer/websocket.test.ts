@@ -1,0 +1,4 @@
+import { webSocketTarget } from '../../support/conformance-targets.ts';
+import { transferSuite } from './suite.ts';
+
+transferSuite(webSocketTarget());
