@@ -7,10 +7,15 @@ import { SearchThread } from './search-thread.ts';
 export interface Search {
   /** Under which it can be cancelled. */
   readonly id: string | undefined;
-  readonly job: Job;
   readonly timeoutMs: number;
   /** Results come in order, and all of them before the search is answered. */
   readonly onResults: (results: Results) => void;
+  /** Says what is to be done. Its failure is that of the search. */
+  readonly prepare: () => Promise<Work>;
+}
+
+export interface Work {
+  readonly job: Job;
   /** For a job that is filtered. Its signal aborts when the search ends. */
   readonly filter: (names: readonly string[], signal: AbortSignal) => ReturnType<Filter>;
 }
@@ -45,26 +50,32 @@ export class Searches {
     const cancel = (): void => stop.abort('cancelled' satisfies Stop);
     signal.addEventListener('abort', cancel, { once: true });
     const timer = setTimeout(() => stop.abort('time' satisfies Stop), search.timeoutMs);
-    const thread = this.#takeThread();
+    let thread: SearchThread | undefined;
     let reusable = false;
     try {
-      const ending = await runOn(thread, search, stop.signal);
+      // Behind the registration: of two searches with one id, the first to come is the one that runs.
+      const work = await search.prepare();
+      if (stop.signal.aborted) return { counts: noCounts, truncatedBy: stop.signal.reason as Stop };
+      thread = this.#takeThread();
+      const ending = await runOn(thread, search, work, stop.signal);
       reusable = !stop.signal.aborted;
       return ending;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', cancel);
-      this.#running.delete(key);
+      if (this.#running.get(key) === stop) this.#running.delete(key);
       // A filter can still be running: the results were full before its files' turn.
       stop.abort('cancelled' satisfies Stop);
-      if (reusable && !this.#disposed) this.#keepThread(thread);
-      else thread.end();
+      if (thread !== undefined && reusable && !this.#disposed) this.#keepThread(thread);
+      else thread?.end();
     }
   }
 
   /** Nothing happens if the search has ended. */
   cancel(id: string): void {
     this.#running.get(id)?.abort('cancelled' satisfies Stop);
+    // Its place is free from now on.
+    this.#running.delete(id);
   }
 
   dispose(): void {
@@ -94,15 +105,22 @@ export class Searches {
   }
 }
 
-async function runOn(thread: SearchThread, search: Search, stop: AbortSignal): Promise<SearchEnding> {
-  let counts: Counts = { files: 0, errors: 0, skippedBinary: 0, skippedLarge: 0 };
+const noCounts: Counts = { files: 0, errors: 0, skippedBinary: 0, skippedLarge: 0 };
+
+async function runOn(
+  thread: SearchThread,
+  search: Search,
+  work: Work,
+  stop: AbortSignal,
+): Promise<SearchEnding> {
+  let counts = noCounts;
   const onMessage = (message: FromThread): void => {
     if (stop.aborted) return;
     if (message.kind === 'results') {
       ({ counts } = message);
       search.onResults(message.results);
     } else if (message.kind === 'candidates') {
-      void search.filter(message.names, stop).then((hits) => {
+      void work.filter(message.names, stop).then((hits) => {
         if (!stop.aborted) thread.send({ kind: 'hits', hits });
       });
     }
@@ -110,7 +128,7 @@ async function runOn(thread: SearchThread, search: Search, stop: AbortSignal): P
   const stopped = new Promise<undefined>((resolve) => {
     stop.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-  const last = await Promise.race([thread.run(search.job, onMessage), stopped]).catch(explain);
+  const last = await Promise.race([thread.run(work.job, onMessage), stopped]).catch(explain);
   if (last === undefined) return { counts, truncatedBy: stop.reason as Stop };
   switch (last.kind) {
     case 'done':

@@ -4,7 +4,7 @@ import { translatePattern } from '../../file-system/search/dialect.ts';
 import type { Job, ResultBounds, Results } from '../../file-system/search/messages.ts';
 import { PatternError } from '../../file-system/search/pattern-reader.ts';
 import { filesWithMatches } from '../../file-system/search/ripgrep.ts';
-import type { Search, SearchEnding } from '../../file-system/search/searches.ts';
+import type { SearchEnding, Work } from '../../file-system/search/searches.ts';
 import { splitLast } from '../../disk/folder.ts';
 import { invalidParams, invalidRequest } from '../../protocol/errors.ts';
 import { limits } from '../../protocol/limits.ts';
@@ -13,7 +13,7 @@ import type { searchRequests } from '../../protocol/search-methods.ts';
 import type { SessionContext } from '../handlers.ts';
 import { guarded } from './guarded.ts';
 
-type Filter = Search['filter'];
+type Filter = Work['filter'];
 type GrepResult = WireResult<'fs/grep'>;
 
 const noFilter: Filter = async () => undefined;
@@ -23,56 +23,32 @@ export function searchHandlers(ripgrep: () => Promise<string | undefined>) {
   return guarded<keyof typeof searchRequests>({
     'fs/glob': async (params, context) => {
       const { path, patterns, exclude, includeDirectories, includeHidden, maxResults, searchId } = params;
-      if (!(await stat(path.bytes)).isDirectory()) throw systemError('ENOTDIR');
-      const job: Job = {
-        kind: 'glob',
-        root: path.bytes,
-        form: path.form,
-        patterns,
-        exclude,
-        includeDirectories,
-        includeHidden,
-        bounds: boundsOf(maxResults, searchId),
+      const prepare = async (): Promise<Work> => {
+        if (!(await stat(path.bytes)).isDirectory()) throw systemError('ENOTDIR');
+        const job: Job = {
+          kind: 'glob',
+          root: path.bytes,
+          form: path.form,
+          patterns,
+          exclude,
+          includeDirectories,
+          includeHidden,
+          bounds: boundsOf(maxResults, searchId),
+        };
+        return { job, filter: noFilter };
       };
-      const { found, ending } = await run(job, params, noFilter, context);
+      const { found, ending } = await run(params, prepare, context);
       const { total, paths } = found;
       return { ...(searchId == null && { paths }), total, ...endingOf(ending) };
     },
 
     'fs/grep': async (params, context): Promise<GrepResult> => {
-      const { path, include, exclude, includeHidden, before, after, maxFileBytes, searchId } = params;
       const pattern = patternOf(params);
-      const root = await stat(path.bytes);
-      if (!root.isDirectory() && !root.isFile())
-        throw invalidRequest('The path is neither a directory nor a regular file.');
-      const directory = root.isFile() ? splitLast(path.bytes).parent : path.bytes;
-      const usable = pattern.ripgrep !== undefined && isText(directory);
-      const program = usable ? await ripgrep() : undefined;
-      const job: Job = {
-        kind: 'grep',
-        root: path.bytes,
-        form: path.form,
-        isFile: root.isFile(),
-        source: pattern.script,
-        include,
-        exclude,
-        includeHidden,
-        before,
-        after,
-        maxFileBytes,
-        filtered: program !== undefined,
-        bounds: boundsOf(params.maxMatches, searchId),
-      };
-      const options = { directory: directory.toString(), pattern: pattern.ripgrep ?? '' };
-      const filter: Filter =
-        program === undefined
-          ? noFilter
-          : async (names, signal) => filesWithMatches(program, names, options, signal);
-      const { found, ending } = await run(job, params, filter, context);
+      const { found, ending } = await run(params, () => prepareGrep(params, pattern, ripgrep), context);
       const { files, skippedBinary, skippedLarge } = ending.counts;
       const { total, matches } = found;
       return {
-        ...(searchId == null && { matches }),
+        ...(params.searchId == null && { matches }),
         total,
         files,
         ...endingOf(ending),
@@ -88,6 +64,41 @@ export function searchHandlers(ripgrep: () => Promise<string | undefined>) {
   });
 }
 
+async function prepareGrep(
+  params: Params<'fs/grep'>,
+  pattern: ReturnType<typeof translatePattern>,
+  ripgrep: () => Promise<string | undefined>,
+): Promise<Work> {
+  const { path, include, exclude, includeHidden, before, after, maxFileBytes, searchId } = params;
+  const root = await stat(path.bytes);
+  if (!root.isDirectory() && !root.isFile())
+    throw invalidRequest('The path is neither a directory nor a regular file.');
+  const directory = root.isFile() ? splitLast(path.bytes).parent : path.bytes;
+  const usable = pattern.ripgrep !== undefined && isText(directory);
+  const program = usable ? await ripgrep() : undefined;
+  const job: Job = {
+    kind: 'grep',
+    root: path.bytes,
+    form: path.form,
+    isFile: root.isFile(),
+    source: pattern.script,
+    include,
+    exclude,
+    includeHidden,
+    before,
+    after,
+    maxFileBytes,
+    filtered: program !== undefined,
+    bounds: boundsOf(params.maxMatches, searchId),
+  };
+  const options = { directory: directory.toString(), pattern: pattern.ripgrep ?? '' };
+  const filter: Filter =
+    program === undefined
+      ? noFilter
+      : async (names, signal) => filesWithMatches(program, names, options, signal);
+  return { job, filter };
+}
+
 interface Found {
   total: number;
   readonly paths: NonNullable<Results['paths']>;
@@ -96,9 +107,8 @@ interface Found {
 
 /** Runs the search. Its results go out at once where it has an id, and are collected where it has none. */
 async function run(
-  job: Job,
   { searchId, timeoutMs }: Pick<Params<'fs/grep'>, 'searchId' | 'timeoutMs'>,
-  filter: Filter,
+  prepare: () => Promise<Work>,
   { files, notify, request }: SessionContext,
 ): Promise<{ found: Found; ending: SearchEnding }> {
   const found: Found = { total: 0, paths: [], matches: [] };
@@ -111,7 +121,7 @@ async function run(
       for (const match of matches) found.matches.push(match);
     }
   };
-  const search = { id: searchId ?? undefined, job, timeoutMs, onResults, filter };
+  const search = { id: searchId ?? undefined, timeoutMs, onResults, prepare };
   return { ending: await files.searches.run(search, request.signal), found };
 }
 
