@@ -66,7 +66,8 @@ async function* parts(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
       onTaken();
       yield part;
     }
-    for (const failure of failures) throw failure;
+    const [failure] = failures;
+    if (failure !== undefined) throw failure;
   } catch (error) {
     // What the library says of its end is not why it has ended.
     throw failures[0] ?? error;

@@ -1,26 +1,10 @@
-import { accessSync, constants, statSync } from 'node:fs';
-import path from 'node:path';
+import { statSync } from 'node:fs';
+import { pathOf, requirePrograms } from './conformance-programs.ts';
 
-/** Where ripgrep is; undefined where it is not installed. */
-export const ripgrepPath = (process.env['PATH'] ?? '')
-  .split(':')
-  .map((folder) => path.join(folder, 'rg'))
-  .find((program) => {
-    try {
-      accessSync(program, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-
-/** Skips the test where ripgrep is missing; with CI=true that is a failure. */
+/** Where ripgrep is. Skips the test where it is missing. */
 export function requireRipgrep(test: { skip(note: string): void }): string {
-  if (ripgrepPath !== undefined) return ripgrepPath;
-  const note = 'rg is missing; install it with: apt-get install ripgrep';
-  if (process.env['CI'] === 'true') throw new Error(note);
-  test.skip(note);
-  return '';
+  requirePrograms(['rg'], test);
+  return pathOf('rg') ?? '';
 }
 
 export function isFile(file: string): boolean {

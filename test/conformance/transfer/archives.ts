@@ -1,6 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { link, mkdir, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -59,8 +58,6 @@ async function unpackByProgram(archive: Buffer, folder: string): Promise<void> {
   await mkdir(folder);
   execFileSync('tar', ['-xpf', '-', '-C', folder], { input: archive });
 }
-
-const hasTar = ['/bin/tar', '/usr/bin/tar'].some((file) => existsSync(file));
 
 const refusals = [
   ['a missing directory', 'missing', {}, -32004],
@@ -133,6 +130,7 @@ export const archives: Topic = {
     {
       id: 'AR-4',
       title: 'an archive is what the tar of the system takes',
+      needs: ['tar'],
       covers: ['fs/archive', 'stream/end'],
       run: async (context) => {
         const client = await context.open();
@@ -141,7 +139,6 @@ export const archives: Topic = {
         makeTree(from, variedEntries);
         const view = await openStream(client, 'fs/archive', { path: from });
         await view.drain();
-        if (!hasTar) return;
         await unpackByProgram(view.bytes, path.join(folder, 'to'));
         expect(differences(snapshotOf(from), snapshotOf(path.join(folder, 'to')))).toEqual([]);
       },
