@@ -2,10 +2,12 @@ import { access, constants, stat } from 'node:fs/promises';
 import { ConfigError, type ServeConfig, ownVariables } from '../config.ts';
 import { limits } from '../protocol/limits.ts';
 import { ExecServer } from '../server/exec-server.ts';
+import { tuneCollector } from '../support/collector.ts';
 import { createLogger } from '../telemetry/logger.ts';
 
 /** Runs an executor until its client (stdio) or a signal ends it. Answers the exit status. */
 export async function serve(config: ServeConfig): Promise<number> {
+  tuneCollector();
   await checkJournalFolder(config.journalDir);
   const log = createLogger(config.logLevel);
   const server = new ExecServer({

@@ -5,13 +5,19 @@ import { type EnvironmentPath, parsePath } from './path.ts';
 /** In `params` of an issue: the parameter is one that clients know to be refused with -32600 instead of -32602. */
 export const invalidRequestIssue = { error: 'invalidRequest' } as const;
 
+/** What `Buffer` takes for digits beside the standard ones: those of another alphabet, and units of which the lower half is a digit. */
+const foreignDigit = /[-_\u0100-\uffff]/;
+
 /**
  * Decodes RFC 4648 base64, standard alphabet with padding and nothing else; undefined where the text is anything else. `Buffer` skips what
- * it does not know and takes other alphabets, so only what encodes to the same text again was meant.
+ * it does not know, and fewer bytes come out. Only the last digits are encoded again, whose spare bits must be 0: texts are long.
  */
 function decodeBase64(text: string): Buffer<ArrayBuffer> | undefined {
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? bytes : undefined;
+  if (bytes.length !== (text.length / 4) * 3 - padding || foreignDigit.test(text)) return undefined;
+  if (padding > 0 && !text.endsWith(bytes.toString('base64', bytes.length - 3 + padding))) return undefined;
+  return bytes;
 }
 
 /** Bytes: base64 text on the wire, a `Uint8Array` in memory. */
