@@ -1,8 +1,5 @@
-import { afterAll, beforeAll, describe, test } from 'vitest';
-
-import { requirePrograms } from '../support/conformance-programs.ts';
-import { type Target, type TestExecutor, finish } from '../support/conformance-targets.ts';
-import { type Topic, Context, appliesTo } from './case.ts';
+import type { Target } from '../support/conformance-targets.ts';
+import type { Topic } from './case.ts';
 import { envelope } from './suite/envelope.ts';
 import { handshake } from './suite/handshake.ts';
 import { limitsAndConcurrency } from './suite/limits.ts';
@@ -14,6 +11,7 @@ import { processOutput } from './suite/process-output.ts';
 import { processStart } from './suite/process-start.ts';
 import { processStop } from './suite/process-stop.ts';
 import { sessions } from './suite/sessions.ts';
+import { runTopics } from './topics.ts';
 
 /** What every executor of the protocol does, by topic. */
 export const topics: readonly Topic[] = [
@@ -32,27 +30,5 @@ export const topics: readonly Topic[] = [
 
 /** Runs all cases over one kind of connection. */
 export function conformance(target: Target): void {
-  describe(`over ${target.name}`, () => {
-    let executor: TestExecutor | undefined;
-    beforeAll(async () => {
-      executor = await target.start();
-    });
-    afterAll(async () => {
-      await finish(target, executor);
-    });
-    for (const topic of topics) {
-      describe(topic.name, () => {
-        for (const one of topic.cases.filter((one) => appliesTo(one, target))) {
-          test(`${one.id}: ${one.title}`, async (testContext) => {
-            requirePrograms(one.needs ?? [], testContext);
-            if (executor === undefined) throw new Error('The executor was not started.');
-            await using context = new Context(target, executor);
-            await one.run(context);
-            context.expectCovered(one.covers);
-            context.expectNoProblems();
-          });
-        }
-      });
-    }
-  });
+  runTopics('the protocol', topics, target);
 }

@@ -26,6 +26,9 @@ test.each([['--help'], ['-h'], ['help']])('%s lists every command on standard ou
   const { status, stdout, stderr } = await cli([flag]);
   expect([status, stderr]).toEqual([0, '']);
   for (const command of commands) expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
+  const examples = stdout.slice(stdout.indexOf('Examples:'));
+  for (const command of ['serve', 'run', 'shell', 'cp', 'cat', 'schema'])
+    expect(examples).toContain(`exec-server ${command}`);
 });
 
 test.each(commands)('%s --help describes the command and does not run it', async (command) => {
@@ -51,6 +54,12 @@ describe('a usage error', () => {
     ['an ls of nothing', ['ls'], "missing required argument 'path'"],
     ['a stat of two paths', ['stat', '/a', '/b'], 'too many arguments'],
     ['a run of nothing', ['run', '--'], "missing required argument 'argv'"],
+    ['a timeout that is no number', ['run', '--timeout', 'soon', '--', 'true'], 'positive number of seconds'],
+    ['a timeout of 0', ['run', '--timeout', '0', '--', 'true'], 'positive number of seconds'],
+    ['a negative timeout', ['run', '--timeout', '-1', '--', 'true'], 'positive number of seconds'],
+    ['an unknown flag of serve', ['serve', '--no-such-flag'], "unknown option '--no-such-flag'"],
+    ['a serve with an operand', ['serve', 'extra'], 'too many arguments'],
+    ['a schema with an operand', ['schema', 'extra'], 'too many arguments'],
     ['a flag without its value', ['run', '--url'], 'argument missing'],
   ])('exits with 2 for %s and says so on standard error', async (_what, args, named) => {
     const outcome = await cli(args);
