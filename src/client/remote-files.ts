@@ -250,7 +250,7 @@ async function receive(
   try {
     let received = 0;
     for await (const part of bytes) {
-      await sink.write(part);
+      await sink.write([part]);
       received += part.length;
       onProgress(received);
     }

@@ -10,8 +10,8 @@ import { Replacement } from './replacement.ts';
 
 /** Where a stream from the client goes. */
 export interface ByteSink {
-  /** Resolves when the bytes are taken. Called one at a time. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Resolves when the parts are taken. Called one at a time. */
+  write(parts: readonly Uint8Array[]): Promise<void>;
   /** Everything has come: makes it last. */
   commit(): Promise<{ readonly entries?: number }>;
   /** After `commit`, or instead of it. */
@@ -48,7 +48,7 @@ async function* readBlocks(
   file: FileHandle,
   { offset, length }: { readonly offset: number; readonly length: number },
 ): AsyncGenerator<Buffer> {
-  const block = Buffer.allocUnsafeSlow(limits.streamChunkBytes);
+  const block = Buffer.allocUnsafeSlow(Math.min(limits.streamDiskBytes, length));
   try {
     for (let done = 0; done < length;) {
       const { bytesRead } = await file.read(block, 0, Math.min(block.length, length - done), offset + done);
@@ -76,7 +76,7 @@ export async function fileSink(path: Buffer, options: UploadOptions): Promise<By
   const replacement = atomic ? await Replacement.open(path, follow, mode) : undefined;
   const file = replacement?.file ?? (await openEmptied(path, follow, mode));
   return {
-    write: (bytes) => file.writeFile(bytes),
+    write: (parts) => writeParts(file, parts),
     commit: async () => {
       if (mode !== undefined && replacement === undefined) await file.chmod(mode);
       if (options.modifiedAtMs !== undefined) {
@@ -89,12 +89,23 @@ export async function fileSink(path: Buffer, options: UploadOptions): Promise<By
   };
 }
 
+/** Writes everything; a short write is followed by one that says why it was short, or takes the rest. */
+async function writeParts(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  let written = parts.length > 1 ? (await file.writev(parts)).bytesWritten : 0;
+  for (const bytes of parts) {
+    if (written < bytes.length) await file.writeFile(bytes.subarray(written));
+    written = Math.max(0, written - bytes.length);
+  }
+}
+
 /** A directory that a tar archive is unpacked into. */
 export async function treeSink(path: Buffer): Promise<ByteSink> {
   await createDirectory(path, true, true);
   const unpacker = await TreeUnpacker.open(path);
   return {
-    write: (bytes) => unpacker.write(bytes),
+    write: async (parts) => {
+      for (const bytes of parts) await unpacker.write(bytes);
+    },
     commit: async () => {
       await unpacker.finish();
       return { entries: unpacker.entries };

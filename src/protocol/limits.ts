@@ -73,6 +73,8 @@ export const limits = {
   streams: 32,
   /** Bytes of one stream/data: as base64 still a small object for the collector, so that bulk transfers make no long pauses. */
   streamChunkBytes: 64 * KiB,
+  /** Bytes that a stream takes from its file, or gives to it, at once: each time is a turn of the thread pool, which costs more than the copying. */
+  streamDiskBytes: 256 * KiB,
   /** Bytes that a stream may have on the way where its opener named no credit: enough for a wide road with a long delay. */
   streamDefaultCreditBytes: 4 * MiB,
   /** The same at most. */

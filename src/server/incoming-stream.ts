@@ -5,13 +5,19 @@ import { limits } from '../protocol/limits.ts';
 import type { WireResult } from '../protocol/methods.ts';
 import { toError } from '../support/to-error.ts';
 
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly taken: PromiseWithResolvers<void>;
+}
+
 /** Bytes on their way from the client to a sink, one write after the other. The first failure is the answer to everything after it. */
 export class IncomingStream {
   readonly #sink: ByteSink;
   readonly #hash = createHash('sha256');
+  readonly #queue: Waiting[] = [];
   #received = 0;
   #waiting = 0;
-  #last: Promise<void> = Promise.resolve();
+  #writing: Promise<void> | undefined;
   #failure: Error | undefined;
   #finishing = false;
   #committed: Promise<unknown> = Promise.resolve();
@@ -41,24 +47,42 @@ export class IncomingStream {
     }
     this.#received += bytes.length;
     this.#waiting += bytes.length;
-    const write = this.#last.then(async () => {
-      this.#check();
-      this.#hash.update(bytes);
-      await this.#sink.write(bytes);
-    });
-    this.#last = write.catch((error: unknown) => void this.#fail(toError(error)));
-    try {
-      await write;
-    } finally {
-      this.#waiting -= bytes.length;
+    const taken = Promise.withResolvers<void>();
+    this.#queue.push({ bytes, taken });
+    this.#writing ??= this.#write();
+    await taken.promise;
+  }
+
+  /** Gives the sink what waits, as much as came during the last write at once. */
+  async #write(): Promise<void> {
+    for (let batch = this.#batch(); batch.length > 0; batch = this.#batch()) {
+      try {
+        this.#check();
+        for (const { bytes } of batch) this.#hash.update(bytes);
+        await this.#sink.write(batch.map(({ bytes }) => bytes));
+        for (const { taken } of batch) taken.resolve();
+      } catch (error) {
+        const failure = this.#fail(toError(error));
+        for (const { taken } of batch) taken.reject(failure);
+      }
+      for (const { bytes } of batch) this.#waiting -= bytes.length;
     }
+    this.#writing = undefined;
+  }
+
+  #batch(): Waiting[] {
+    let bytes = 0;
+    const fits = (one: Waiting): boolean => (bytes += one.bytes.length) <= limits.streamDiskBytes;
+    const end = this.#queue.findIndex((one) => !fits(one));
+    // A write of a whole block is a batch of its own.
+    return this.#queue.splice(0, end < 0 ? this.#queue.length : Math.max(1, end));
   }
 
   /** Commits what has come, if it is what was sent. */
   async finish(bytes: number, sha256: string): Promise<WireResult<'stream/finish'>> {
     if (this.#finishing) throw invalidRequest('the stream is being finished');
     this.#finishing = true;
-    await this.#last;
+    await this.#writing;
     try {
       this.#check();
       const digest = this.#hash.digest('hex');
@@ -80,7 +104,7 @@ export class IncomingStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#failure ??= invalidRequest('the stream has ended');
-    await this.#last;
+    await this.#writing;
     await this.#committed;
     await this.#sink.dispose();
   }
