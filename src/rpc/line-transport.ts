@@ -43,8 +43,13 @@ export class LineTransport implements Transport {
       queueMicrotask(lost('the other side has closed its output'));
   }
 
-  send(message: string): void {
-    if (this.#closed === undefined) this.#output.write(`${message}\n`);
+  send(message: string | Buffer): void {
+    if (this.#closed !== undefined) return;
+    if (typeof message === 'string') return void this.#output.write(`${message}\n`);
+    this.#output.cork();
+    this.#output.write(message);
+    this.#output.write('\n');
+    this.#output.uncork();
   }
 
   pause(): void {

@@ -41,8 +41,8 @@ class MemoryTransport implements Transport {
     this.#schedule();
   }
 
-  send(message: string): void {
-    if (this.#closing === undefined) this.#other?.deliver(message);
+  send(message: string | Buffer): void {
+    if (this.#closing === undefined) this.#other?.deliver(message.toString());
   }
 
   deliver(message: string): void {

@@ -26,6 +26,8 @@ interface PendingCall {
   reject(error: Error): void;
 }
 
+const chunkTail = '"}}';
+
 /** One side of a JSON-RPC conversation in the codex dialect (no `jsonrpc` member). Knows no method. */
 export class Peer {
   readonly #transport: Transport;
@@ -81,12 +83,22 @@ export class Peer {
   }
 
   notify(method: string, params: object): void {
-    this.notifyText(method, JSON.stringify(params));
+    this.#send(`{"method":"${method}","params":${JSON.stringify(params)}}`);
   }
 
-  /** The same for params that are already JSON, for messages whose text is built without intermediate objects. */
-  notifyText(method: string, params: string): void {
-    this.#send(`{"method":"${method}","params":${params}}`);
+  /**
+   * The same for params that are mostly bytes: `members` are the first ones, as JSON, and a last one, `chunk`, is the bytes as base64. Built
+   * without the copies that a text would be joined and encoded from: there are thousands a second.
+   */
+  notifyChunk(method: string, members: string, bytes: Buffer): void {
+    const head = `{"method":"${method}","params":{${members},"chunk":"`;
+    const chunk = bytes.toString('base64');
+    const headBytes = Buffer.byteLength(head);
+    const message = Buffer.allocUnsafe(headBytes + chunk.length + chunkTail.length);
+    message.write(head);
+    message.write(chunk, headBytes, 'latin1');
+    message.write(chunkTail, headBytes + chunk.length, 'latin1');
+    this.#send(message);
   }
 
   close(reason: CloseReason): void {
@@ -94,9 +106,9 @@ export class Peer {
     this.#transport.close(reason);
   }
 
-  #send(text: string): void {
+  #send(message: string | Buffer): void {
     if (this.#closed !== undefined) return;
-    this.#transport.send(text);
+    this.#transport.send(message);
     if (!this.#stalled && this.#transport.unsentBytes > limits.outboxStallBytes) {
       this.#stalled = true;
       this.#transport.pause();

@@ -10,8 +10,8 @@ export interface Transport {
   readonly unsentBytes: number;
   /** Called once. */
   attach(events: TransportEvents): void;
-  /** Queues a message. After the close it is dropped: the other side is gone. */
-  send(message: string): void;
+  /** Queues a message: a text, or one in UTF-8 already. After the close it is dropped: the other side is gone. */
+  send(message: string | Buffer): void;
   /** Stops reading from the other side until `resume`. */
   pause(): void;
   resume(): void;

@@ -63,9 +63,9 @@ export class WebSocketTransport implements Transport {
   }
 
   /** The first frame of a turn of the event loop leaves at once, the others of that turn in one write behind it. */
-  send(message: string): void {
+  send(message: string | Buffer): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    this.#webSocket.send(message);
+    this.#webSocket.send(message, { binary: false });
     if (this.#corked) return;
     this.#corked = true;
     this.#socket.cork();

@@ -75,10 +75,8 @@ export class OutgoingStream {
     if (this.#cancelled) return;
     this.#credit -= bytes.length;
     this.#hash.update(bytes);
-    this.#peer.notifyText(
-      'stream/data',
-      `{"streamId":${JSON.stringify(this.#id)},"offset":${this.#sent},"chunk":"${bytes.toString('base64')}"}`,
-    );
+    const members = `"streamId":${JSON.stringify(this.#id)},"offset":${this.#sent}`;
+    this.#peer.notifyChunk('stream/data', members, bytes);
     this.#sent += bytes.length;
   }
 }

@@ -120,9 +120,10 @@ export class OutputPush {
       case 'stdout':
       case 'stderr':
       case 'pty':
-        this.#peer.notifyText(
+        this.#peer.notifyChunk(
           'process/output',
-          `{"processId":${id},"seq":${event.seq},"stream":"${event.kind}","chunk":"${event.bytes.toString('base64')}"}`,
+          `"processId":${id},"seq":${event.seq},"stream":"${event.kind}"`,
+          event.bytes,
         );
     }
   }

@@ -127,7 +127,7 @@ describe('LineTransport: the longest line', () => {
 describe('LineTransport: sending and closing', () => {
   it('writes one line a message, in order', async () => {
     const { output, transport } = open();
-    for (const message of ['{"a":1}', '"ü"', '[]']) transport.send(message);
+    for (const message of ['{"a":1}', Buffer.from('"ü"'), '[]']) transport.send(message);
     transport.close({ kind: 'normal', message: 'done' });
     const chunks = await expectSoon('the end of the output', output.toArray());
     expect(Buffer.concat(chunks as Buffer[]).toString()).toBe('{"a":1}\n"ü"\n[]\n');

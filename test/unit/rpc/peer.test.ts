@@ -244,12 +244,17 @@ describe('Peer: notifications', () => {
     ]);
   });
 
-  it('are sent without an id, with params or the text of params', async () => {
+  it('are sent without an id, with params or with bytes behind other members', async () => {
     const { peer, record } = open();
     peer.notify('a', { x: 1 });
-    peer.notifyText('b', '[2]');
+    peer.notifyChunk('b', '"id":"é"', Buffer.from([0xfb, 0xff, 0xbf, 0]));
+    peer.notifyChunk('c', '"id":1', Buffer.alloc(0));
     await turn();
-    expect(record.messages).toEqual(['{"method":"a","params":{"x":1}}', '{"method":"b","params":[2]}']);
+    expect(record.messages).toEqual([
+      '{"method":"a","params":{"x":1}}',
+      '{"method":"b","params":{"id":"é","chunk":"+/+/AA=="}}',
+      '{"method":"c","params":{"id":1,"chunk":""}}',
+    ]);
   });
 });
 
