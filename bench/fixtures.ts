@@ -1,5 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -18,11 +18,14 @@ export interface Fixtures extends AsyncDisposable {
   /** The input in the order of writing, encoded before the clock starts. */
   readonly inputChunks: readonly string[];
   readonly input: Expected;
+  /** A file that takes no place, and a folder for its copies. */
+  readonly bulk: { readonly source: string; readonly folder: string; readonly bytes: number };
 }
 
 const OUTPUT_BYTES = 64 * 1024 ** 2;
 const INPUT_BYTES = 16 * 1024 ** 2;
 const INPUT_CHUNK_BYTES = 64 * 1024;
+const BULK_BYTES = 1024 ** 3;
 const LINE_COUNT = 1_000_000;
 
 export async function createFixtures(): Promise<Fixtures> {
@@ -30,6 +33,10 @@ export async function createFixtures(): Promise<Fixtures> {
   const outputFile = path.join(folder, 'output');
   const output = keystream(OUTPUT_BYTES);
   await writeFile(outputFile, output);
+  const bulk = { source: path.join(folder, 'bulk'), folder: path.join(folder, 'copies'), bytes: BULK_BYTES };
+  await writeFile(bulk.source, '');
+  await truncate(bulk.source, bulk.bytes);
+  await mkdir(bulk.folder);
   const input = output.subarray(0, INPUT_BYTES);
   const inputChunks = Array.from({ length: INPUT_BYTES / INPUT_CHUNK_BYTES }, (_, index) =>
     input.toString('base64', index * INPUT_CHUNK_BYTES, (index + 1) * INPUT_CHUNK_BYTES),
@@ -41,6 +48,7 @@ export async function createFixtures(): Promise<Fixtures> {
     lines: expected(Buffer.from(Array.from({ length: LINE_COUNT }, (_, index) => `${index + 1}\n`).join(''))),
     inputChunks,
     input: expected(input),
+    bulk,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

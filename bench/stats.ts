@@ -22,6 +22,12 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+/** The value that `part` of all values are not above. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
+}
+
 /**
  * Both views of one round's sequential calls: the median is the usual call, the mean also holds the rare slow ones (a
  * reply that the peer's TCP held back, a collection of garbage).

@@ -9,9 +9,10 @@ export interface ProcessRequest {
   readonly pipeStdin?: boolean;
 }
 
-/** Of all results, the only member that a row looks at. */
+/** Of all results, the only members that a row looks at. */
 interface Result {
   readonly status?: string;
+  readonly chunk?: string;
 }
 
 interface Message {

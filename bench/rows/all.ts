@@ -1,4 +1,5 @@
 import { connect, pipelined, roundTrip } from './calls.ts';
+import { bulk, streams } from './echoes.ts';
 import { memory, startUp } from './executor.ts';
 import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
 import type { Row } from './row.ts';
@@ -15,6 +16,8 @@ export const ALL_ROWS: readonly Row[] = [
   output,
   lines,
   input,
+  bulk,
+  streams,
   connect,
   startUp,
   memory,
