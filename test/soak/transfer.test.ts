@@ -19,7 +19,7 @@ import { type TreeEntry, differences, makeTree, removeTree, snapshotOf } from '.
 const LARGE_BYTES = 2048 * MiB;
 const FILES = 50_000;
 const FILES_IN_FOLDER = 250;
-const MEMORY_MIB = 250;
+const MEMORY_MIB = 200;
 /** Between two looks at the memory. */
 const SAMPLE_MS = 50;
 /** Far above what it takes on an idle machine. */

@@ -65,6 +65,20 @@ describe('Bytes', () => {
     },
   );
 
+  it('refuses whatever encodes to another text, in long texts, too', () => {
+    const random = new Random(1);
+    for (const length of [3000, 3001, 3002]) {
+      const text = random.bytes(length).toString('base64');
+      for (const symbol of ['-', '_', '=', ' ', '\n', 'B', '', '\0', '\u00e9', '\u0141', '==']) {
+        for (const at of [0, 1500, text.length - 3, text.length - 2, text.length - 1, text.length]) {
+          const other = text.slice(0, at) + symbol + text.slice(at + 1);
+          const meant = Buffer.from(other, 'base64').toString('base64') === other;
+          expect(Bytes.safeParse(other).success, `${symbol} at ${at} of ${text.length}`).toBe(meant);
+        }
+      }
+    }
+  });
+
   it('encodes a view of a larger buffer without the rest', () => {
     const whole = new Uint8Array([1, 2, 3, 4, 5]);
     expect(Bytes.encode(whole.subarray(1, 4))).toBe('AgME');
