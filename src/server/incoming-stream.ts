@@ -30,6 +30,7 @@ export class IncomingStream {
   /** Resolves when the sink has the bytes. */
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.#check();
+    if (this.#finishing) throw invalidRequest('the stream is being finished');
     if (bytes.length > limits.fileBlockBytes)
       throw this.#fail(invalidRequest(`stream/write takes at most ${limits.fileBlockBytes} bytes`));
     if (offset !== this.#received) {
