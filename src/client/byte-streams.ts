@@ -120,12 +120,17 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    for await (const parts of this.batches()) yield* parts;
+  }
+
+  /** The same in lists of what has come meanwhile, of some parts at most. */
+  async *batches(): AsyncGenerator<Uint8Array[], void> {
     try {
       for (;;) {
-        const bytes = this.#queue.shift();
-        if (bytes !== undefined) {
-          yield bytes;
-          this.#giveBack(bytes.length);
+        const parts = this.#queue.splice(0, limits.streamDiskBytes / limits.streamChunkBytes);
+        if (parts.length > 0) {
+          yield parts;
+          this.#giveBack(byteLength(parts));
         } else if (this.#failure !== undefined) {
           throw this.#failure;
         } else if (this.#end !== undefined) {
@@ -218,6 +223,10 @@ export class StreamWriter {
     this.#ahead.add(write);
     this.#sent += part.length;
   }
+}
+
+export function byteLength(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
 }
 
 function broken(what: string): ConnectionError {

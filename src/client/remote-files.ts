@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { packTree } from '../disk/pack.ts';
 import { type ByteSink, fileSink, fileSource, treeSink } from '../disk/transfer.ts';
-import type { ByteStreams, IncomingBytes, StreamWriter } from './byte-streams.ts';
+import { type ByteStreams, type IncomingBytes, type StreamWriter, byteLength } from './byte-streams.ts';
 import type { Call } from './call.ts';
 import type { FileEvents } from './file-events.ts';
 import type { GlobFound, GlobOptions, GrepOptions, RemoteGrep } from './remote-search.ts';
@@ -249,9 +249,9 @@ async function receive(
   });
   try {
     let received = 0;
-    for await (const part of bytes) {
-      await sink.write([part]);
-      received += part.length;
+    for await (const parts of bytes.batches()) {
+      await sink.write(parts);
+      received += byteLength(parts);
       onProgress(received);
     }
     await sink.commit();
