@@ -113,6 +113,7 @@ static napi_value native_reap(napi_env env, napi_callback_info info) {
   int status;
   NAPI_OK(env, napi_get_cb_info(env, info, &argc, argv, NULL, NULL));
   NAPI_OK(env, napi_get_value_int32(env, argv[0], &pid));
+  guard_child_ends(pid);
   pid_t reaped = waitpid(pid, &status, WNOHANG);
   return number(env, reaped < 0 ? -errno : reaped);
 }
@@ -127,6 +128,7 @@ NAPI_MODULE_INIT() {
       {"resize", native_resize},           {"eofByte", native_eof_byte},        {"exitStatus", native_exit_status},
       {"reap", native_reap},               {"inotifyOpen", native_inotify_open}, {"inotifyAdd", native_inotify_add},
       {"inotifyRemove", native_inotify_remove},
+      {"guardOpen", native_guard_open},    {"descriptorsScarce", native_descriptors_scarce},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

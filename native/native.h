@@ -21,6 +21,12 @@ enum launch_stage { LAUNCH_OK, LAUNCH_SETUP, LAUNCH_CWD, LAUNCH_EXEC };
 
 napi_value native_spawn(napi_env env, napi_callback_info info);
 
+/* guard.c: the first between vfork and exec, the second before a child is reaped. */
+void guard_child_started(void);
+void guard_child_ends(int pid);
+napi_value native_guard_open(napi_env env, napi_callback_info info);
+napi_value native_descriptors_scarce(napi_env env, napi_callback_info info);
+
 napi_value native_poll_open(napi_env env, napi_callback_info info);
 napi_value native_poll_set(napi_env env, napi_callback_info info);
 napi_value native_poll_close(napi_env env, napi_callback_info info);

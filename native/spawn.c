@@ -126,6 +126,7 @@ static void child_main(struct launch *launch) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fail(launch, LAUNCH_SETUP);
   if (getppid() != launch->parent) _exit(127);
 #endif
+  guard_child_started();
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(launch->child_fds[fd], fd) < 0) return fail(launch, LAUNCH_SETUP);
   }
@@ -216,6 +217,7 @@ static void execute(napi_env env, void *data) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pid > 0 && launch->stage != LAUNCH_OK) {
       int status;
+      guard_child_ends(pid);
       while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
       }
     }

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { type AccessSettings, accessModes, accessSettings } from './access/settings.ts';
+import { type AdjustableLimit, parseLimit } from './protocol/limit-settings.ts';
 import { limits } from './protocol/limits.ts';
 import { logLevels } from './telemetry/logger.ts';
 
@@ -14,6 +16,20 @@ export class ConfigError extends Error {
 
 const Bytes = z.union([z.string().regex(/^\d+$/).transform(Number), z.number()]).pipe(z.int().nonnegative());
 
+const Seconds = z
+  .union([
+    z
+      .string()
+      .regex(/^\d{1,9}$/, 'must be a whole number of seconds')
+      .transform(Number),
+    z.number(),
+  ])
+  .pipe(z.int().nonnegative());
+const Switch = z.union([z.boolean(), z.enum(['0', '1']).transform((text) => text === '1')]);
+const Limits = z
+  .union([z.array(z.string()), z.string().transform((text) => text.split(','))])
+  .transform(readLimits);
+
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),
   logLevel: z.enum(logLevels).default('warn'),
@@ -22,9 +38,23 @@ const ServeConfig = z.strictObject({
   journalDiskTotalBytes: Bytes.default(limits.journalDiskTotalBytes),
   /** A path, or "off". */
   ripgrep: z.string().optional(),
+  limit: Limits.default({}),
+  unauthenticated: Switch.default(false),
+  wsAuth: z.enum(accessModes).optional(),
+  wsTokenFile: z.string().min(1).optional(),
+  wsTokenSha256: z.string().optional(),
+  wsSharedSecretFile: z.string().min(1).optional(),
+  wsIssuer: z.string().optional(),
+  wsAudience: z.string().optional(),
+  wsMaxClockSkewSeconds: Seconds.optional(),
 });
 
-export type ServeConfig = Readonly<z.output<typeof ServeConfig>>;
+type Checked = z.output<typeof ServeConfig>;
+type AccessFlag = Extract<keyof Checked, `ws${string}`>;
+
+export interface ServeConfig extends Readonly<Omit<Checked, AccessFlag>> {
+  readonly access: AccessSettings | undefined;
+}
 
 /** Flags of `serve` that a variable can set, too. A flag wins. */
 const variables = {
@@ -34,7 +64,16 @@ const variables = {
   journalDiskBytes: 'EXEC_SERVER_JOURNAL_DISK_BYTES',
   journalDiskTotalBytes: 'EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES',
   ripgrep: 'EXEC_SERVER_RIPGREP',
-} as const;
+  limit: 'EXEC_SERVER_LIMITS',
+  unauthenticated: 'EXEC_SERVER_UNAUTHENTICATED',
+  wsAuth: 'EXEC_SERVER_WS_AUTH',
+  wsTokenFile: 'EXEC_SERVER_WS_TOKEN_FILE',
+  wsTokenSha256: 'EXEC_SERVER_WS_TOKEN_SHA256',
+  wsSharedSecretFile: 'EXEC_SERVER_WS_SHARED_SECRET_FILE',
+  wsIssuer: 'EXEC_SERVER_WS_ISSUER',
+  wsAudience: 'EXEC_SERVER_WS_AUDIENCE',
+  wsMaxClockSkewSeconds: 'EXEC_SERVER_WS_MAX_CLOCK_SKEW_SECONDS',
+} as const satisfies Partial<Record<keyof Checked, string>>;
 
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */
 export function serveConfig(
@@ -44,11 +83,38 @@ export function serveConfig(
   const given: Record<string, unknown> = { ...flags };
   for (const [key, name] of Object.entries(variables)) given[key] ??= env[name];
   const parsed = ServeConfig.safeParse(given);
-  if (parsed.success) return Object.freeze(parsed.data);
+  if (parsed.success) return withAccess(parsed.data);
   const [issue] = parsed.error.issues;
   const key = String(issue?.path[0] ?? '');
   const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new ConfigError(`--${flag}: ${issue?.message}`);
+}
+
+function withAccess(checked: Checked): ServeConfig {
+  const {
+    wsAuth,
+    wsTokenFile,
+    wsTokenSha256,
+    wsSharedSecretFile,
+    wsIssuer,
+    wsAudience,
+    wsMaxClockSkewSeconds,
+    ...others
+  } = checked;
+  const flags = { wsAuth, wsTokenFile, wsTokenSha256, wsSharedSecretFile, wsIssuer, wsAudience };
+  const isWebSocket = checked.listen.kind === 'websocket';
+  const access = accessSettings({ ...flags, wsMaxClockSkewSeconds }, isWebSocket);
+  if (typeof access === 'string') throw new ConfigError(access);
+  return Object.freeze({ ...others, access });
+}
+
+/** The token that the commands show to an executor: the flag, or one of two variables. */
+export function clientToken(
+  tokenFile: string | undefined,
+  env: Readonly<Record<string, string>>,
+): string | { readonly file: string } | undefined {
+  const file = tokenFile ?? env['EXEC_SERVER_TOKEN_FILE'];
+  return file === undefined ? env['EXEC_SERVER_TOKEN'] : { file };
 }
 
 /** The variables of this process. The only place that reads them. */
@@ -56,6 +122,19 @@ export function ownVariables(): Readonly<Record<string, string>> {
   const own: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined) own[name] = value;
   return own;
+}
+
+function readLimits(
+  texts: readonly string[],
+  context: z.RefinementCtx,
+): Partial<Record<AdjustableLimit, number>> {
+  const given: Partial<Record<AdjustableLimit, number>> = {};
+  for (const text of texts) {
+    const limit = parseLimit(text);
+    if (typeof limit === 'string') context.issues.push({ code: 'custom', input: undefined, message: limit });
+    else given[limit[0]] = limit[1];
+  }
+  return given;
 }
 
 /** Reads `ws://IP:PORT`, `stdio` or `stdio://`. No names: what is bound should not depend on a resolver. */

@@ -1,4 +1,5 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { accessModes } from '../access/settings.ts';
 import { version } from '../version.ts';
 import type * as Files from './files.ts';
 
@@ -51,6 +52,15 @@ export async function main(args: readonly string[]): Promise<number> {
     )
     .option('--journal-disk-bytes <n>', 'disk for the output of one process (default: 256 MiB)')
     .option('--journal-disk-total-bytes <n>', 'disk for the output of all processes (default: 1 GiB)')
+    .option('--limit <name=n>', 'change a limit, such as connections=100; may be repeated', append)
+    .addOption(new Option('--ws-auth <mode>', 'ask clients for a bearer token').choices(accessModes))
+    .option('--ws-token-file <path>', 'capability-token: the file with the token')
+    .option('--ws-token-sha256 <hex>', 'capability-token: the SHA-256 of the token, in place of the file')
+    .option('--ws-shared-secret-file <path>', 'signed-bearer-token: the file with the key of HS256')
+    .option('--ws-issuer <text>', 'signed-bearer-token: the issuer that tokens must name')
+    .option('--ws-audience <text>', 'signed-bearer-token: the audience that tokens must name')
+    .option('--ws-max-clock-skew-seconds <n>', 'signed-bearer-token: how far clocks may differ (default: 30)')
+    .option('--unauthenticated', 'listen where other machines reach it, and ask nobody who they are')
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
@@ -136,7 +146,8 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
-    .option('--command <text>', 'a shell command that starts an executor on its standard streams');
+    .option('--command <text>', 'a shell command that starts an executor on its standard streams')
+    .option('--token-file <path>', 'a file with the bearer token for --url');
 }
 
 function withTarget(command: Command): Command {

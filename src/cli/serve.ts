@@ -1,6 +1,9 @@
 import { access, constants, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { ConfigError, type ServeConfig, ownVariables } from '../config.ts';
-import { limits } from '../protocol/limits.ts';
+import { createAuthenticator } from '../access/authenticator.ts';
+import { openGuard } from '../process/guard.ts';
+import { removeStaleSpills } from '../process/spill-file.ts';
 import { ExecServer } from '../server/exec-server.ts';
 import { tuneCollector } from '../support/collector.ts';
 import { createLogger } from '../telemetry/logger.ts';
@@ -9,7 +12,9 @@ import { createLogger } from '../telemetry/logger.ts';
 export async function serve(config: ServeConfig): Promise<number> {
   tuneCollector();
   await checkJournalFolder(config.journalDir);
+  await removeStaleSpills(config.journalDir ?? tmpdir());
   const log = createLogger(config.logLevel);
+  if (!openGuard()) log.warn({}, 'the reaper cannot run: build/Release/exec-server-reaper');
   const server = new ExecServer({
     env: ownVariables(),
     log,
@@ -17,6 +22,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     journalDiskBytes: config.journalDiskBytes,
     journalDiskTotalBytes: config.journalDiskTotalBytes,
     ripgrep: config.ripgrep,
+    limits: config.limit,
   });
   const stopped = stopSignal();
   if (config.listen.kind === 'stdio') {
@@ -26,15 +32,20 @@ export async function serve(config: ServeConfig): Promise<number> {
     if (typeof reason === 'object' && !['normal', 'lost'].includes(reason.kind)) {
       log.warn({ closeKind: reason.kind }, reason.message);
     }
-    await server.close(reason === 'signal' ? limits.stopGraceMs : 0);
+    await server.close(reason === 'signal' ? server.limits.drainMs : 0);
     return 0;
   }
   const { listenWebSocket } = await import('../server/listen-websocket.ts');
-  const listener = await listenWebSocket(server, config.listen.host, config.listen.port);
+  const authenticator = config.access && (await createAuthenticator(config.access));
+  if (authenticator?.secretIsShared) log.warn({}, 'the file of the secret can be read by other users');
+  const listener = await listenWebSocket(server, config.listen.host, config.listen.port, {
+    authenticator,
+    unauthenticated: config.unauthenticated,
+  });
   // The one line that standard output ever gets: whoever starts an executor waits for it.
   process.stdout.write(`${listener.url}\n`);
   await stopped;
-  await server.close(limits.stopGraceMs);
+  await server.close(server.limits.drainMs);
   await listener.close();
   return 0;
 }

@@ -1,11 +1,12 @@
 import { ExecClient } from '../client/exec-client.ts';
-import { ConfigError, ownVariables } from '../config.ts';
+import { ConfigError, clientToken, ownVariables } from '../config.ts';
 import { connectLocal } from '../environments/local.ts';
 
 /** The executor that a command works with. */
 export interface TargetFlags {
   readonly url?: string;
   readonly command?: string;
+  readonly tokenFile?: string;
 }
 
 export interface Target extends AsyncDisposable {
@@ -21,10 +22,15 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
   if (flags.url !== undefined && flags.command !== undefined) {
     throw new ConfigError('--url and --command name two executors; give one of them');
   }
+  if (flags.tokenFile !== undefined && flags.url === undefined) {
+    throw new ConfigError('--token-file is for the executor of --url; the others ask for none');
+  }
   const clientName = 'exec-server-cli';
   if (flags.url !== undefined || flags.command !== undefined) {
     const client = await ExecClient.connect(
-      flags.url === undefined ? { command: shellCommand(flags.command ?? '') } : { url: flags.url },
+      flags.url === undefined
+        ? { command: shellCommand(flags.command ?? '') }
+        : { url: flags.url, token: clientToken(flags.tokenFile, ownVariables()) },
       { clientName },
     );
     return {

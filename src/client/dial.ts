@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { limits } from '../protocol/limits.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
@@ -20,6 +21,9 @@ export interface ExecutorCommand {
 /** Milliseconds that an executor has to end by itself when its input has ended, and again after TERM, before KILL. */
 const commandGraceMs = 2000;
 
+/** Characters of a refusal that are shown. */
+const refusalCharacters = 200;
+
 /** Opens a WebSocket to an executor. `url`: ws or wss. `headers`: credentials, never part of the URL. */
 export async function dialWebSocket(
   url: string,
@@ -28,6 +32,11 @@ export async function dialWebSocket(
 ): Promise<Transport> {
   if (!/^wss?:\/\//.test(url))
     throw new ConnectionError('refused', 'The URL of an executor begins with ws:// or wss://.');
+  if (/^wss?:\/\/[^/?#]*@/.test(url))
+    throw new ConnectionError(
+      'refused',
+      'The URL of an executor holds no credentials; give the token apart.',
+    );
   // An executor of May 2026 drops a client that offers compression.
   const webSocket = new ReasonedWebSocket(url, {
     headers,
@@ -47,12 +56,39 @@ export async function dialWebSocket(
       settle();
       if (socket !== undefined) resolve(new WebSocketTransport(webSocket, socket));
     });
+    webSocket.once('unexpected-response', (_request, response) => {
+      void refusal(response).then((error) => {
+        settle();
+        reject(error);
+      });
+    });
     webSocket.once('error', (cause) => {
       settle();
       if (!signal.aborted)
         reject(new ConnectionError('refused', `The executor cannot be reached: ${cause.message}`, { cause }));
     });
   });
+}
+
+/** What the answer says that is no upgrade. */
+async function refusal(response: IncomingMessage): Promise<ConnectionError> {
+  let text = '';
+  try {
+    for await (const chunk of response.setEncoding('utf8')) {
+      text += chunk as string;
+      if (text.length > refusalCharacters) break;
+    }
+  } catch {
+    // The status says enough.
+  }
+  response.destroy();
+  const status = response.statusCode ?? 0;
+  const said = text
+    .slice(0, refusalCharacters)
+    .trim()
+    .replace(/[^\x20-\x7e]/g, '?');
+  const message = `The executor refuses the connection with ${status}${said === '' ? '' : ` (${said})`}.`;
+  return new ConnectionError(status === 401 ? 'unauthorized' : 'refused', message);
 }
 
 /** Starts an executor as a child that speaks over its standard input and output. It ends when the connection does. */

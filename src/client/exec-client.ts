@@ -14,6 +14,7 @@ import { FileEvents } from './file-events.ts';
 import { type Receivers, deliver } from './notifications.ts';
 import { RemoteFiles } from './remote-files.ts';
 import { RemoteProcess } from './remote-process.ts';
+import { type Token, bearerHeader } from './token.ts';
 
 export type { ExecutorCommand } from './dial.ts';
 export { OutputLostError } from './output-lost-error.ts';
@@ -29,10 +30,15 @@ export type {
 } from './remote-search.ts';
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, RemoteProcess, WriteOutcome } from './remote-process.ts';
+export type { Token } from './token.ts';
 
 /** Where the executor is: at a URL, started by a command, or behind a transport that is there already. */
 export type Address =
-  | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly url: string;
+      readonly token?: Token | undefined;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   | { readonly command: ExecutorCommand }
   | { readonly transport: Transport };
 
@@ -72,6 +78,7 @@ export class ExecClient implements AsyncDisposable {
   readonly #options: ConnectOptions;
   readonly #peer: Peer;
   readonly #closed = Promise.withResolvers<CloseReason>();
+  readonly #draining = Promise.withResolvers<{ readonly graceMs: number }>();
   readonly #processes = new Map<string, RemoteProcess>();
   readonly #boundCall: Call = (method, params, callOptions) => this.call(method, params, callOptions);
   readonly #fileEvents = new FileEvents(this.#boundCall);
@@ -83,6 +90,7 @@ export class ExecClient implements AsyncDisposable {
     'process/exited': (event) => this.#processes.get(event.processId)?.receive({ kind: 'exited', ...event }),
     'process/closed': (event) => this.#processes.get(event.processId)?.receive({ kind: 'closed', ...event }),
     'process/gap': (gap) => this.#processes.get(gap.processId)?.receive({ kind: 'gap', seq: gap.toSeq, gap }),
+    'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
     ...this.#fileEvents.receivers,
   };
   #sessionId = '';
@@ -128,6 +136,11 @@ export class ExecClient implements AsyncDisposable {
   /** What the executor says of its environment; undefined for an executor of May 2026. */
   get environment(): EnvironmentInfo | undefined {
     return this.#environment;
+  }
+
+  /** Resolves when the executor begins to shut down: what still runs there is killed after the grace. Never for some executors. */
+  get draining(): Promise<{ readonly graceMs: number }> {
+    return this.#draining.promise;
   }
 
   /** Resolves when the connection has ended, with the reason. */
@@ -193,7 +206,11 @@ export class ExecClient implements AsyncDisposable {
   }
 
   async #handshake(signal: AbortSignal): Promise<void> {
-    const params = { clientName: this.#options.clientName ?? 'exec-server-client', resumeSessionId: null };
+    const params = {
+      clientName: this.#options.clientName ?? 'exec-server-client',
+      resumeSessionId: null,
+      notifications: ['environment/draining'],
+    };
     const raw = await this.#peer.call('initialize', params, { signal });
     const decoded = requests.initialize.result.safeParse(raw);
     if (!decoded.success) {
@@ -246,7 +263,8 @@ function explain(error: unknown, address: Address): unknown {
 async function dial(address: Address, signal: AbortSignal): Promise<Transport> {
   if ('transport' in address) return address.transport;
   if ('command' in address) return dialCommand(address.command);
-  return dialWebSocket(address.url, address.headers ?? {}, signal);
+  const headers = { ...address.headers, ...(await bearerHeader(address.token)) };
+  return dialWebSocket(address.url, headers, signal);
 }
 
 /** How long the executor is asked to wait before it answers. */

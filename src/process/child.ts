@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import type { OutputStream } from '../protocol/process.ts';
 import type { LaunchSpec } from './command.ts';
 import { Descriptor } from './descriptor.ts';
+import { openGuard } from './guard.ts';
 import { spawnFailure } from './spawn-failure.ts';
 import { native } from '../support/native.ts';
 
@@ -26,6 +27,7 @@ export interface ChildEvents {
 
 /** Starts a program. Throws an RpcError that names what is wrong when nothing was started. */
 export async function startChild(spec: LaunchSpec, events: ChildEvents): Promise<Child> {
+  openGuard();
   const started = await native().spawn(spec.native);
   if ('errno' in started) throw spawnFailure(started, spec);
   return new Child(started, spec.native.rows > 0, events);

@@ -21,7 +21,11 @@ const coreNames = new Set([
 const defaultExcludes = ['*KEY*', '*SECRET*', '*TOKEN*'];
 
 /** Never handed to a process, whoever names them: they are secrets or switches of an executor. Compared without regard to case. */
-const stripped = new Set(['CODEX_EXEC_SERVER_EXIT_ON_STDIN_CLOSE', 'CODEX_EXEC_SERVER_NOISE_AUTH_TOKEN']);
+const stripped = new Set([
+  'CODEX_EXEC_SERVER_EXIT_ON_STDIN_CLOSE',
+  'CODEX_EXEC_SERVER_NOISE_AUTH_TOKEN',
+  'EXEC_SERVER_TOKEN',
+]);
 
 /** The variables of a process: exactly these, and nothing of the executor's beyond what the policy lets through. */
 export function childVariables(

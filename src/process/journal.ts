@@ -1,3 +1,4 @@
+import type { LimitSettings } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import { type JournalEvent, takeWithin } from './journal-event.ts';
 import { Spill, type SpillBudget } from './spill.ts';
@@ -160,18 +161,24 @@ function giveBack({ buffer, byteLength }: Buffer): void {
   if (byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
+type MemoryLimits = Pick<LimitSettings, 'journalMemoryBytes' | 'journalMemoryTotalBytes'>;
+
 /** What all journals of an executor share. */
 export class JournalBudget {
   /** Bytes that all journals hold in memory. */
   memoryBytes = 0;
   readonly spill: SpillBudget;
+  readonly #memory: MemoryLimits;
 
-  constructor(spill: SpillBudget) {
+  constructor(spill: SpillBudget, memory: MemoryLimits = limits) {
     this.spill = spill;
+    this.#memory = memory;
   }
 
+  /** Bytes that one journal may hold in memory now. */
   hotLimit(): number {
-    const tight = this.memoryBytes > limits.journalMemoryTotalBytes;
-    return tight ? limits.journalMemoryTightBytes : limits.journalMemoryBytes;
+    const { journalMemoryBytes, journalMemoryTotalBytes } = this.#memory;
+    const tight = this.memoryBytes > journalMemoryTotalBytes;
+    return tight ? Math.min(limits.journalMemoryTightBytes, journalMemoryBytes) : journalMemoryBytes;
   }
 }

@@ -42,7 +42,8 @@ export class ManagedProcess {
   readonly journal: Journal;
   /** Resolves when the process is closed or its start has failed. */
   readonly closed: Promise<void>;
-  readonly #stopGraceMs: number;
+  /** Milliseconds between TERM and KILL that its start asked for. */
+  readonly stopGraceMs: number;
   readonly #bytes: Partial<Record<OutputStream, number>>;
   readonly #gone = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<void>();
@@ -61,7 +62,7 @@ export class ManagedProcess {
   constructor(params: ProcessStartParams, budget: JournalBudget) {
     this.id = params.processId;
     this.tty = params.tty;
-    this.#stopGraceMs = params.stopGraceMs;
+    this.stopGraceMs = params.stopGraceMs;
     this.#bytes = params.tty ? { pty: 0 } : { stdout: 0, stderr: 0 };
     this.journal = new Journal(budget);
     this.closed = this.#gone.promise;
@@ -98,7 +99,7 @@ export class ManagedProcess {
       throw error;
     }
     if (timeoutMs == null) return;
-    this.#timeout = setTimeout(() => void this.terminate('timeout', this.#stopGraceMs), timeoutMs);
+    this.#timeout = setTimeout(() => void this.terminate('timeout', this.stopGraceMs), timeoutMs);
   }
 
   /** Resolves when the start has ended, one way or the other, so that calls that follow it closely find a process. */

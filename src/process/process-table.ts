@@ -1,9 +1,11 @@
-import { RpcError, invalidRequest } from '../protocol/errors.ts';
+import { draining, invalidRequest } from '../protocol/errors.ts';
+import { limitReached } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import type { EndReason, ProcessStartParams } from '../protocol/process.ts';
 import { launchSpec } from './command.ts';
 import type { JournalBudget } from './journal.ts';
 import { ManagedProcess } from './managed-process.ts';
+import type { Places } from './places.ts';
 
 export interface ProcessTableOptions {
   readonly budget: JournalBudget;
@@ -11,6 +13,10 @@ export interface ProcessTableOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Milliseconds that a closed process stays readable. */
   readonly closedRetentionMs?: number | undefined;
+  /** Processes of one session that have not closed. */
+  readonly liveProcesses?: number | undefined;
+  /** The same of all sessions of the executor. */
+  readonly places?: Places | undefined;
 }
 
 /** The processes of one session, by the id that the client chose. A closed one is kept for a while, so that it can still be read. */
@@ -18,7 +24,8 @@ export class ProcessTable {
   readonly #options: ProcessTableOptions;
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #retentions = new Map<ManagedProcess, NodeJS.Timeout>();
-  #disposed = false;
+  /** Why no further process may start. */
+  #disposed: EndReason | undefined;
 
   constructor(options: ProcessTableOptions) {
     this.#options = options;
@@ -26,7 +33,8 @@ export class ProcessTable {
 
   /** Starts a process. Its id is taken from now on, and free again at once if the start fails. */
   async start(params: ProcessStartParams): Promise<ManagedProcess> {
-    if (this.#disposed) throw invalidRequest('The session has ended.');
+    if (this.#disposed === 'shutdown') throw draining();
+    if (this.#disposed !== undefined) throw invalidRequest('The session has ended.');
     const spec = launchSpec(params, this.#options.env);
     const id = params.processId;
     if (this.#processes.has(id)) {
@@ -34,21 +42,25 @@ export class ProcessTable {
         `process ${id} already exists; an id is free again some time after its process has closed.`,
       );
     }
-    if (this.#processes.size - this.#retentions.size >= limits.liveProcesses) {
-      throw new RpcError(
-        'overloaded',
-        `The session has ${limits.liveProcesses} processes; end one before the next start.`,
-      );
+    const most = this.#options.liveProcesses ?? limits.liveProcesses;
+    if (this.#processes.size - this.#retentions.size >= most) {
+      const what = `The session has ${most} processes; end one before the next start`;
+      throw limitReached(what, 'liveProcesses', most);
     }
+    const place = this.#options.places?.take();
     const process = new ManagedProcess(params, this.#options.budget);
     this.#processes.set(id, process);
     try {
       await process.start(spec, params.timeoutMs);
     } catch (error) {
       this.#processes.delete(id);
+      place?.[Symbol.dispose]();
       throw error;
     }
-    void process.closed.then(() => this.#retain(process));
+    void process.closed.then(() => {
+      place?.[Symbol.dispose]();
+      this.#retain(process);
+    });
     return process;
   }
 
@@ -69,12 +81,12 @@ export class ProcessTable {
     return [...this.#processes.values()];
   }
 
-  /** Ends every process and forgets it. */
+  /** Ends every process and forgets it. `graceMs`: at most; a process whose start named less gets less. */
   async dispose(reason: EndReason, graceMs: number): Promise<void> {
-    this.#disposed = true;
+    this.#disposed = reason;
     await Promise.all(
       this.list().map(async (process) => {
-        await process.terminate(reason, graceMs);
+        await process.terminate(reason, Math.min(graceMs, process.stopGraceMs));
         await process.closed;
         process.dispose();
       }),
@@ -85,7 +97,7 @@ export class ProcessTable {
   }
 
   #retain(process: ManagedProcess): void {
-    if (this.#disposed) return;
+    if (this.#disposed !== undefined) return;
     const timer = setTimeout(() => {
       // A slow connection has not had everything yet.
       if (process.journal.watched) this.#retain(process);

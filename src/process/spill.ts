@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import { type JournalEvent, decodeEvents, encodeEvents, takeWithin } from './journal-event.ts';
+import { openSpillFile } from './spill-file.ts';
 
 /** Bytes of one file; a file whose blocks are all dropped gives its space back. */
 const segmentBytes = 16 * 1024 * 1024;
@@ -152,10 +151,7 @@ export class Spill {
     if (current !== undefined && current.end + size <= segmentBytes) return current;
     this.#segment = undefined;
     release(current);
-    const path = join(this.#budget.directory, `exec-server-journal-${randomUUID()}`);
-    const file = await open(path, 'wx+', 0o600);
-    this.#segment = { file, end: 0, users: 1 };
-    await unlink(path);
+    this.#segment = { file: await openSpillFile(this.#budget.directory), end: 0, users: 1 };
     return this.#segment;
   }
 

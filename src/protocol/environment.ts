@@ -34,4 +34,25 @@ export const EnvironmentStatusResult = z.object({
   status: z.string().meta({ description: '"ready", or "draining" when the executor takes no new sessions.' }),
 });
 
+const Count = z.int().nonnegative();
+
+export const EnvironmentMetricsResult = z.object({
+  eventLoop: z
+    .object({ p99LagMs: z.number(), longestLagMs: z.number(), stalled: z.boolean() })
+    .meta({ description: 'How late the event loop of the executor ran in the last seconds.' }),
+  connections: Count,
+  sessions: Count.meta({ description: 'Attached and detached ones, of all clients.' }),
+  processes: Count.meta({ description: 'That have not closed, of all sessions.' }),
+  journal: z.object({ memoryBytes: Count, diskBytes: Count }),
+  residentBytes: Count.meta({ description: 'Memory of the executor itself.' }),
+  descriptorsScarce: z.boolean().meta({
+    description: 'Fewer descriptors are free than `reservedDescriptors`: starts and files are refused.',
+  }),
+});
+
+export const EnvironmentDraining = z.object({
+  graceMs: Count.meta({ description: 'After this time everything that still runs is killed.' }),
+});
+
+export type EnvironmentMetrics = z.infer<typeof EnvironmentMetricsResult>;
 export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;

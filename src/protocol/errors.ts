@@ -34,6 +34,16 @@ export class RpcError extends Error {
 export const invalidRequest = (message: string): RpcError => new RpcError('invalidRequest', message);
 export const invalidParams = (message: string): RpcError => new RpcError('invalidParams', message);
 
+/** The executor ends: another one has to be used. */
+export const draining = (): RpcError =>
+  new RpcError(
+    'overloaded',
+    'The executor is shutting down and takes no new sessions and processes; use another one.',
+    {
+      data: { kind: 'draining' },
+    },
+  );
+
 /** The `error` member of an answer. */
 export interface WireError {
   readonly code: number;

@@ -52,8 +52,19 @@ export const limits = {
   liveProcesses: 4096,
   /** Closed processes of one session that stay readable; beyond it the oldest goes early. */
   closedProcesses: 4096,
+  /** Processes of an executor that have not closed, all sessions together: a pid and three descriptors each. A start beyond is refused. */
+  processes: 8192,
   /** Sessions of an executor, detached ones included. A client beyond is refused. */
   sessions: 4096,
+  /** Connections of a listener. An upgrade beyond is refused with 503. */
+  connections: 1024,
+  /** Descriptors that starts and files leave free, so that connections and probes are still answered when they use up the rest. */
+  reservedDescriptors: 32,
+
+  /** Bytes of a file that holds a token or a key. */
+  secretFileBytes: 64 * KiB,
+  /** Bytes at least of a key that signs tokens: as long as what it signs with, SHA-256. */
+  sharedSecretBytes: 32,
 
   /** Bytes of one block of an open file. */
   fileBlockBytes: 1 * MiB,
@@ -149,8 +160,18 @@ export const limits = {
   stopGraceMs: 5_000,
   /** Milliseconds that an answer to process/terminate waits for what SIGKILL has hit. */
   killConfirmMs: 1_000,
+  /** Milliseconds until a connection has to be open: `initialize` answered and `initialized` sent. Not on stdio. */
+  handshakeMs: 30_000,
   /** Milliseconds between two pings of the WebSocket listener: below the idle cut of every proxy seen (60 s). */
   pingIntervalMs: 30_000,
+  /** Pings after which a peer that has shown no sign of life is given up. */
+  silentPings: 2,
+  /** Milliseconds that the event loop may be late before the executor is not ready: its clients wait as long. */
+  stallMs: 1_000,
+  /** Milliseconds that a delay of the event loop is remembered, and up to twice as long. */
+  lagWindowMs: 5_000,
+  /** Milliseconds at most that a shutdown gives processes between TERM and KILL; less where their starts named less. */
+  drainMs: 25_000,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 } as const;

@@ -1,5 +1,10 @@
 import { z } from 'zod';
-import { EnvironmentInfo, EnvironmentStatusResult } from './environment.ts';
+import {
+  EnvironmentDraining,
+  EnvironmentInfo,
+  EnvironmentMetricsResult,
+  EnvironmentStatusResult,
+} from './environment.ts';
 import { fileRequests } from './file-methods.ts';
 import { MissingChanged } from './file-system.ts';
 import * as process from './process.ts';
@@ -31,6 +36,13 @@ export const requests = {
     result: EnvironmentStatusResult,
     gate: 'session',
     summary: 'Says whether the executor takes work.',
+  },
+  'environment/metrics': {
+    params: None,
+    result: EnvironmentMetricsResult,
+    gate: 'session',
+    extension: true,
+    summary: 'Says how busy the executor is.',
   },
   'process/start': {
     params: process.ProcessStartParams,
@@ -119,6 +131,12 @@ export const serverNotifications = {
     extension: true,
     summary:
       'Stands for the events that a limit of the journal dropped before this connection could take them.',
+  },
+  'environment/draining': {
+    params: EnvironmentDraining,
+    extension: true,
+    summary:
+      'The executor is shutting down: it takes no new sessions and no starts. Sent to clients that named it in `initialize`.',
   },
   ...transferNotifications,
   ...searchNotifications,

@@ -8,6 +8,15 @@ export const InitializeParams = z.object({
     .max(256)
     .nullish()
     .meta({ description: 'The session to attach to again, instead of a new one.' }),
+  notifications: z
+    .array(z.string().max(64))
+    .max(64)
+    .optional()
+    .meta({
+      description:
+        'Notifications that this client takes and others do not know: `environment/draining`. Names that the executor does not know are ' +
+        'ignored. An extension.',
+    }),
 });
 
 export const InitializeResult = z.object({

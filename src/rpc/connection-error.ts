@@ -1,6 +1,7 @@
 import type { CloseReason } from './transport.ts';
 
-type Reason = 'closed' | 'timeout' | 'refused' | 'protocol' | 'unsupported';
+/** `unauthorized`: the executor wants another token, so that trying again with the same one is of no use. */
+type Reason = 'closed' | 'timeout' | 'refused' | 'unauthorized' | 'protocol' | 'unsupported';
 
 /** A failure between the two sides, or before they met. Never sent over the wire. */
 export class ConnectionError extends Error {

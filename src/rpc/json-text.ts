@@ -1,3 +1,4 @@
+import { type MessageLimits, limitOption } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 
 /**
@@ -11,9 +12,11 @@ export type Message =
   | { readonly kind: 'response'; readonly id: RequestId; readonly result: unknown }
   | { readonly kind: 'error'; readonly id: RequestId; readonly error: unknown };
 
+type JsonLimits = Pick<MessageLimits, 'jsonDepth' | 'jsonValues'>;
+
 /** Reads one message. Answers a text that says what is wrong where it is none. */
-export function parseMessage(text: string): Message | string {
-  const shape = scan(text);
+export function parseMessage(text: string, bounds: JsonLimits = limits): Message | string {
+  const shape = scan(text, bounds);
   if (typeof shape === 'string') return shape;
   let value: unknown;
   try {
@@ -36,7 +39,7 @@ interface Shape {
 }
 
 /** Counts what the limits are about before anything is built. Works on any text; whether it is JSON is for the parser to say. */
-function scan(text: string): Shape | string {
+function scan(text: string, { jsonDepth, jsonValues }: JsonLimits): Shape | string {
   let depth = 0;
   let values = 1;
   let keys = 0;
@@ -52,7 +55,8 @@ function scan(text: string): Shape | string {
       case 0x7b: // {
       case 0x5b: // [
         depth += 1;
-        if (depth > limits.jsonDepth) return `nests deeper than ${limits.jsonDepth} objects and arrays`;
+        if (depth > jsonDepth)
+          return `nests deeper than ${jsonDepth} objects and arrays ${limitOption('jsonDepth')}`;
         break;
       case 0x7d: // }
       case 0x5d: // ]
@@ -78,7 +82,7 @@ function scan(text: string): Shape | string {
       case 0x0d:
         continue;
     }
-    if (values > limits.jsonValues) return `has more than ${limits.jsonValues} values`;
+    if (values > jsonValues) return `has more than ${jsonValues} values ${limitOption('jsonValues')}`;
     previous = char;
   }
   return { keys, plainNumbers };

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable, Writable } from 'node:stream';
+import { limitOption } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import type { CloseReason, Transport, TransportEvents } from './transport.ts';
 
@@ -10,15 +11,17 @@ export class LineTransport implements Transport {
   readonly kind = 'stdio';
   readonly #input: Readable;
   readonly #output: Writable;
+  readonly #messageBytes: number;
   #events: TransportEvents | undefined;
   /** The parts of the line that has not ended yet. */
   #parts: Buffer[] = [];
   #partBytes = 0;
   #closed: CloseReason | undefined;
 
-  constructor(input: Readable, output: Writable) {
+  constructor(input: Readable, output: Writable, messageBytes: number = limits.messageBytes) {
     this.#input = input;
     this.#output = output;
+    this.#messageBytes = messageBytes;
     // A stream that fails before it is attached must not end the process; its close is seen below.
     input.on('error', () => {});
     output.on('error', () => {});
@@ -91,18 +94,22 @@ export class LineTransport implements Transport {
     if (start === chunk.length) return;
     this.#parts.push(chunk.subarray(start));
     this.#partBytes += chunk.length - start;
-    if (this.#partBytes > limits.messageBytes) this.#tooLong();
+    if (this.#partBytes > this.#messageBytes) this.#tooLong();
   }
 
   #line(line: Buffer): void {
-    if (line.length > limits.messageBytes) return this.#tooLong();
+    if (line.length > this.#messageBytes) return this.#tooLong();
     if (!isUtf8(line)) return this.#events?.onGarbage('is not UTF-8');
     const text = line.toString();
     if (text.trim() !== '') this.#events?.onMessage(text);
   }
 
   #tooLong(): void {
-    this.close({ kind: 'tooBig', message: `a line is longer than ${limits.messageBytes} bytes` });
+    const most = this.#messageBytes;
+    this.close({
+      kind: 'tooBig',
+      message: `a line is longer than ${most} bytes ${limitOption('messageBytes')}`,
+    });
   }
 
   #end(reason: CloseReason): void {

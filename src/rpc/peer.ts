@@ -1,4 +1,5 @@
 import { RpcError, type WireError, errorCodes, invalidRequest } from '../protocol/errors.ts';
+import { type MessageLimits, limitReached } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import { ConnectionError } from './connection-error.ts';
 import { type Message, type RequestId, idText, parseMessage } from './json-text.ts';
@@ -32,6 +33,7 @@ const chunkTail = '"}}';
 export class Peer {
   readonly #transport: Transport;
   readonly #handlers: PeerHandlers;
+  readonly #bounds: MessageLimits;
   readonly #pending = new Map<number, PendingCall>();
   readonly #gone = new AbortController();
   #nextId = 1;
@@ -41,9 +43,10 @@ export class Peer {
   #closing = false;
   #closed: CloseReason | undefined;
 
-  constructor(transport: Transport, handlers: PeerHandlers) {
+  constructor(transport: Transport, handlers: PeerHandlers, bounds: MessageLimits = limits) {
     this.#transport = transport;
     this.#handlers = handlers;
+    this.#bounds = bounds;
     transport.attach({
       onMessage: (text) => this.#receive(text),
       onGarbage: (problem) => this.#refuse(problem),
@@ -126,7 +129,7 @@ export class Peer {
   #receive(text: string): void {
     // Who closes does not listen any more.
     if (this.#closing) return;
-    const message = parseMessage(text);
+    const message = parseMessage(text, this.#bounds);
     if (typeof message === 'string') this.#refuse(message);
     else this.#dispatch(message);
   }
@@ -167,9 +170,10 @@ export class Peer {
   }
 
   async #serve(id: RequestId, method: string, params: unknown): Promise<void> {
-    if (this.#running >= limits.requestsInFlight) {
-      const text = `More than ${limits.requestsInFlight} requests of this connection are in flight.`;
-      return this.#sendError(id, new RpcError('overloaded', text));
+    const most = this.#bounds.requestsInFlight;
+    if (this.#running >= most) {
+      const what = `More than ${most} requests of this connection are in flight`;
+      return this.#sendError(id, limitReached(what, 'requestsInFlight', most));
     }
     const actions: (() => void)[] = [];
     const context = {

@@ -2,6 +2,8 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
+import { limitOption } from '../protocol/limit-settings.ts';
+import { keepAlive } from './keep-alive.ts';
 import {
   type CloseReason,
   type Transport,
@@ -16,7 +18,7 @@ const reasonBytes = 123;
 const ownReasons: Readonly<Record<number, string>> = {
   [closeCodes.protocolError]: 'a frame was malformed',
   [closeCodes.notText]: 'a text frame was not UTF-8',
-  [closeCodes.tooBig]: `a message was longer than ${limits.messageBytes} bytes`,
+  [closeCodes.tooBig]: `a message was too long ${limitOption('messageBytes')}`,
 };
 
 /** Gives a reason to the Close frames that the library sends by itself. */
@@ -73,6 +75,14 @@ export class WebSocketTransport implements Transport {
       this.#corked = false;
       this.#socket.uncork();
     });
+  }
+
+  /** Pings the other side, and gives the connection up when it is silent. */
+  keepAlive(intervalMs: number): void {
+    const silent = (milliseconds: number): void =>
+      this.close({ kind: 'lost', message: `no sign of life for ${milliseconds} ms` });
+    const stop = keepAlive(this.#socket, () => this.#webSocket.ping(), intervalMs, silent);
+    this.#webSocket.once('close', stop);
   }
 
   pause(): void {

@@ -1,4 +1,6 @@
+import { type Principal, anonymous } from '../access/authenticator.ts';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
+import { type LimitSettings, limitOption } from '../protocol/limit-settings.ts';
 import {
   type Method,
   type Params,
@@ -23,7 +25,16 @@ export interface ConnectionShared {
   readonly handlers: Handlers;
   readonly environment: SessionContext['environment'];
   readonly draining: () => boolean;
+  readonly metrics: SessionContext['metrics'];
+  readonly limits: LimitSettings;
   readonly log: Logger;
+}
+
+export interface ServeOptions {
+  /** Whom the client acts for; `anonymous` if absent. */
+  readonly principal?: Principal | undefined;
+  /** Milliseconds in which the connection has to be open; any time if absent. */
+  readonly handshakeMs?: number | undefined;
 }
 
 /** connected: nothing was said; answered: `initialize` was; open: `initialized` was, all methods may be called. */
@@ -37,32 +48,50 @@ const rows = new Map(Object.entries(requests));
 export class Connection {
   /** Resolves when the connection is gone. */
   readonly closed: Promise<CloseReason>;
+  /** Whom it acts for: its session belongs to that principal. */
+  readonly principal: Principal;
   readonly #shared: ConnectionShared;
   readonly #peer: Peer;
   readonly #push: OutputPush;
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
   #handshake: Handshake = { step: 'connected' };
+  #handshakeTimer: NodeJS.Timeout | undefined;
+  /** Names of notifications that the client has asked for. */
+  #asked: readonly string[] = [];
 
-  constructor(transport: Transport, shared: ConnectionShared) {
+  constructor(transport: Transport, shared: ConnectionShared, options: ServeOptions = {}) {
     this.#shared = shared;
+    this.principal = options.principal ?? anonymous;
     const gone = Promise.withResolvers<CloseReason>();
     this.closed = gone.promise;
-    this.#peer = new Peer(transport, {
-      onRequest: (method, params, request) => this.#request(method, params, request),
-      onNotification: (method) => this.#notification(method),
+    const handlers = {
+      onRequest: (method: string, params: unknown, request: RequestContext) =>
+        this.#request(method, params, request),
+      onNotification: (method: string) => this.#notification(method),
       onDrain: () => {
         this.#push.resume();
         this.#streams.resume();
       },
-      onClose: (reason) => {
+      onClose: (reason: CloseReason) => {
         this.#end(reason);
         gone.resolve(reason);
       },
-      onInternalError: (error, errorId) => shared.log.error({ err: error, errorId }, 'a request failed'),
-    });
+      onInternalError: (error: unknown, errorId: string) =>
+        shared.log.error({ err: error, errorId }, 'a request failed'),
+    };
+    this.#peer = new Peer(transport, handlers, shared.limits);
     this.#push = new OutputPush(this.#peer);
     this.#streams = new Streams(this.#peer);
+    const { handshakeMs } = options;
+    if (handshakeMs !== undefined)
+      this.#handshakeTimer = setTimeout(() => this.#late(handshakeMs), handshakeMs);
+  }
+
+  /** Tells a client that wants to know that the executor is shutting down. */
+  announceDraining(graceMs: number): void {
+    if (this.#handshake.step === 'open' && this.#asked.includes('environment/draining'))
+      this.#peer.notify('environment/draining', { graceMs });
   }
 
   close(reason: CloseReason): void {
@@ -88,6 +117,8 @@ export class Connection {
       unsentBytes: () => this.#peer.unsentBytes,
       environment: this.#shared.environment,
       draining: this.#shared.draining,
+      metrics: this.#shared.metrics,
+      limits: this.#shared.limits,
       request,
     };
     // The row and the handler have the same name, so the params are the handler's.
@@ -112,6 +143,7 @@ export class Connection {
     const session =
       params.resumeSessionId == null ? sessions.create(this) : sessions.resume(params.resumeSessionId, this);
     this.#handshake = { step: 'answered', session };
+    this.#asked = params.notifications ?? [];
     return { sessionId: session.id, environmentInfo: environment };
   }
 
@@ -130,6 +162,7 @@ export class Connection {
       });
     }
     if (handshake.step === 'open') return;
+    clearTimeout(this.#handshakeTimer);
     this.#handshake = { step: 'open', session: handshake.session };
     // A resumed session's processes: a client reads what it missed by cursor, and gets pushed what is new.
     for (const process of handshake.session.processes.list()) {
@@ -137,7 +170,13 @@ export class Connection {
     }
   }
 
+  #late(milliseconds: number): void {
+    const message = `no initialize and initialized within ${milliseconds} ms ${limitOption('handshakeMs')}`;
+    this.close({ kind: 'policyViolation', message });
+  }
+
   #end(reason: CloseReason): void {
+    clearTimeout(this.#handshakeTimer);
     this.#push.dispose();
     void this.#files.dispose();
     void this.#streams.dispose();

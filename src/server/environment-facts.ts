@@ -4,13 +4,16 @@ import { homedir, hostname, tmpdir } from 'node:os';
 import { basename } from 'node:path';
 import { loginShell } from '../process/env-policy.ts';
 import type { EnvironmentInfo } from '../protocol/environment.ts';
-import { limits } from '../protocol/limits.ts';
 import { requests } from '../protocol/methods.ts';
 import { toFileUri } from '../protocol/path.ts';
 import { version } from '../version.ts';
 
 /** What this executor says of its environment. Made once, at its start. */
-export function environmentFacts(own: Readonly<Record<string, string>>, diskBytes: number): EnvironmentInfo {
+export function environmentFacts(
+  own: Readonly<Record<string, string>>,
+  memoryBytes: number,
+  diskBytes: number,
+): EnvironmentInfo {
   const shell = loginShell(own);
   return {
     shell: { name: basename(shell), path: shell },
@@ -27,7 +30,7 @@ export function environmentFacts(own: Readonly<Record<string, string>>, diskByte
       fileWriteStreaming: true,
       execServer: {
         methods: Object.keys(requests),
-        journal: { memoryBytes: limits.journalMemoryBytes, diskBytes },
+        journal: { memoryBytes, diskBytes },
       },
     },
   };

@@ -1,10 +1,15 @@
 import { tmpdir } from 'node:os';
 import { ripgrepFinder } from '../file-system/search/ripgrep.ts';
 import { JournalBudget } from '../process/journal.ts';
+import { Places } from '../process/places.ts';
+import type { EnvironmentMetrics } from '../protocol/environment.ts';
+import { type LimitSettings, limitSettings } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
+import { descriptorsScarce } from '../support/descriptors.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
-import { Connection, type ConnectionShared } from './connection.ts';
+import { LoopLag } from '../telemetry/loop-lag.ts';
+import { Connection, type ConnectionShared, type ServeOptions } from './connection.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { environmentHandlers } from './handlers/environment.ts';
 import { fileHandlers } from './handlers/file-system.ts';
@@ -27,25 +32,44 @@ export interface ExecServerOptions {
   readonly detachedSessionMs?: number | undefined;
   /** The path of ripgrep, or "off". Looked for in the PATH of `env` if absent. */
   readonly ripgrep?: string | undefined;
+  /** Limits that differ from their defaults. */
+  readonly limits?: Partial<LimitSettings> | undefined;
 }
 
 /** An executor. Every transport meets here: `serve` is the same for all of them. */
 export class ExecServer {
+  /** Every limit that can be changed, as it is here. */
+  readonly limits: LimitSettings;
   readonly #connections = new Set<Connection>();
+  readonly #budget: JournalBudget;
+  readonly #places: Places;
+  readonly #lag = new LoopLag(limits.lagWindowMs);
   readonly #shared: ConnectionShared;
   #draining = false;
+  #closed = false;
 
   constructor(options: ExecServerOptions) {
+    this.limits = limitSettings(options.limits);
     const diskBytes = options.journalDiskBytes ?? limits.journalDiskBytes;
-    const budget = new JournalBudget({
+    const spill = {
       directory: options.journalDirectory ?? tmpdir(),
       bytesPerProcess: diskBytes,
       bytesTotal: options.journalDiskTotalBytes ?? limits.journalDiskTotalBytes,
       usedBytes: 0,
-    });
+    };
+    this.#budget = new JournalBudget(spill, this.limits);
+    this.#places = new Places(this.limits.processes);
     const { env, closedRetentionMs, detachedSessionMs } = options;
     this.#shared = {
-      sessions: new SessionRegistry({ budget, env, closedRetentionMs, detachedSessionMs }),
+      sessions: new SessionRegistry({
+        budget: this.#budget,
+        env,
+        closedRetentionMs,
+        detachedSessionMs,
+        limits: this.limits,
+        liveProcesses: this.limits.liveProcesses,
+        places: this.#places,
+      }),
       handlers: {
         ...environmentHandlers,
         ...processHandlers,
@@ -54,8 +78,10 @@ export class ExecServer {
         ...watchHandlers,
         ...searchHandlers(ripgrepFinder(options.ripgrep, env['PATH'])),
       },
-      environment: environmentFacts(env, diskBytes),
+      environment: environmentFacts(env, this.limits.journalMemoryBytes, diskBytes),
       draining: () => this.#draining,
+      metrics: () => this.metrics(),
+      limits: this.limits,
       log: options.log ?? silentLogger,
     };
   }
@@ -64,26 +90,57 @@ export class ExecServer {
     return this.#draining;
   }
 
+  get log(): Logger {
+    return this.#shared.log;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** The event loop was late for so long that clients have to take the executor for dead. */
+  get stalled(): boolean {
+    return this.#lag.longestMs >= this.limits.stallMs;
+  }
+
+  metrics(): EnvironmentMetrics {
+    return {
+      eventLoop: { p99LagMs: this.#lag.p99Ms, longestLagMs: this.#lag.longestMs, stalled: this.stalled },
+      connections: this.#connections.size,
+      sessions: this.#shared.sessions.size,
+      processes: this.#places.taken,
+      journal: { memoryBytes: this.#budget.memoryBytes, diskBytes: this.#budget.spill.usedBytes },
+      residentBytes: process.memoryUsage.rss(),
+      descriptorsScarce: descriptorsScarce(this.limits.reservedDescriptors),
+    };
+  }
+
   /** Serves one client until its connection ends. The transport has not been attached to anything yet. */
-  async serve(transport: Transport): Promise<CloseReason> {
-    const connection = new Connection(transport, this.#shared);
+  async serve(transport: Transport, options: ServeOptions = {}): Promise<CloseReason> {
+    const connection = new Connection(transport, this.#shared, options);
     this.#shared.log.info({ transport: transport.kind }, 'connection opened');
     this.#connections.add(connection);
-    if (this.#draining) connection.close(goingAway);
+    if (this.#closed) connection.close(goingAway);
     const reason = await connection.closed;
     this.#connections.delete(connection);
     return reason;
   }
 
-  /** Ends every process, then every connection. Resolves when nothing is left. */
+  /**
+   * Takes no new sessions, tells the clients, ends every process and then every connection. `graceMs`: at most, between TERM and KILL.
+   * Resolves when nothing is left.
+   */
   async close(graceMs = 0): Promise<void> {
     this.#draining = true;
+    for (const connection of this.#connections) connection.announceDraining(graceMs);
     await this.#shared.sessions.dispose('shutdown', graceMs);
+    this.#closed = true;
     const closing = [...this.#connections].map(async (connection) => {
       connection.close(goingAway);
       await connection.closed;
     });
     await Promise.all(closing);
+    this.#lag[Symbol.dispose]();
   }
 }
 

@@ -1,4 +1,5 @@
-import type { EnvironmentInfo } from '../protocol/environment.ts';
+import type { EnvironmentInfo, EnvironmentMetrics } from '../protocol/environment.ts';
+import type { LimitSettings } from '../protocol/limit-settings.ts';
 import type { Method, Params, ServerNotification, WireEvent, WireResult } from '../protocol/methods.ts';
 import type { RequestContext } from '../rpc/peer.ts';
 import type { ConnectionFiles } from './connection-files.ts';
@@ -17,6 +18,8 @@ export interface SessionContext {
   readonly unsentBytes: () => number;
   readonly environment: EnvironmentInfo;
   readonly draining: () => boolean;
+  readonly metrics: () => EnvironmentMetrics;
+  readonly limits: LimitSettings;
   readonly request: RequestContext;
 }
 

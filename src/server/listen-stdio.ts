@@ -7,7 +7,7 @@ import type { ExecServer } from './exec-server.ts';
 
 /** Serves one client on standard input and output. Resolves when the client is gone. */
 export async function serveStdio(server: ExecServer): Promise<CloseReason> {
-  return server.serve(new LineTransport(openInput(), openOutput()));
+  return server.serve(new LineTransport(openInput(), openOutput(), server.limits.messageBytes));
 }
 
 /** `process.stdin` and `process.stdout` would do, if the latter did not block the whole executor on a pipe that nobody reads. */

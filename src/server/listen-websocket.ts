@@ -1,18 +1,20 @@
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import websocketPlugin, { type WebsocketPluginOptions } from '@fastify/websocket';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import type { WebSocket } from 'ws';
-import { limits } from '../protocol/limits.ts';
+import { type Authenticator, type Principal, anonymous } from '../access/authenticator.ts';
+import { isLoopback } from '../access/loopback.ts';
+import { limitOption } from '../protocol/limit-settings.ts';
 import { ReasonedWebSocket, WebSocketTransport } from '../rpc/websocket-transport.ts';
+import { descriptorsScarce } from '../support/descriptors.ts';
 import type { ExecServer } from './exec-server.ts';
 
-/** The cast: the library's types want the static members of its own class, which it does not use. */
-const options = {
-  maxPayload: limits.messageBytes,
-  perMessageDeflate: false,
-  handleProtocols: () => false,
-  WebSocket: ReasonedWebSocket,
-} as unknown as NonNullable<WebsocketPluginOptions['options']>;
+export interface ListenOptions {
+  /** Asks every client who it is; nobody is asked if absent. */
+  readonly authenticator?: Authenticator | undefined;
+  /** Listens without authentication on an address that other machines reach. */
+  readonly unauthenticated?: boolean | undefined;
+}
 
 export interface WebSocketListener {
   /** With the port that was really bound. */
@@ -26,22 +28,44 @@ export async function listenWebSocket(
   server: ExecServer,
   host: string,
   port: number,
+  options: ListenOptions = {},
 ): Promise<WebSocketListener> {
-  const app = fastify({ forceCloseConnections: true });
+  const { authenticator, unauthenticated = false } = options;
+  if (authenticator === undefined && !unauthenticated && !isLoopback(host)) {
+    throw new Error(
+      `${host} is reached from other machines, and whoever connects runs programs here. Give --ws-auth to ask for a token, ` +
+        'or --unauthenticated if something else keeps strangers away.',
+    );
+  }
+  const { handshakeMs, pingIntervalMs } = server.limits;
+  const app = fastify({ forceCloseConnections: true, http: { headersTimeout: handshakeMs } });
   // What goes wrong with a socket ends that socket, with the Close frame that the library sends.
-  await app.register(websocketPlugin, { options, errorHandler: () => {} });
+  await app.register(websocketPlugin, { options: webSocketOptions(server), errorHandler: () => {} });
   // Behind the plugin, which otherwise does not know of an upgrade that is refused, and leaves its socket open.
   app.addHook('onRequest', refuseBrowsers);
   app.addHook('onRequest', refuseOtherUpgrades);
   addProbes(app, server);
+  const principals = new WeakMap<IncomingMessage, Principal>();
   app.route({
     method: 'GET',
     url: '/',
+    onRequest: async (request, reply) => {
+      if (!request.ws) return;
+      const busy = noRoom(server);
+      if (busy !== undefined) return reply.code(503).send(`${busy}\n`);
+      if (authenticator === undefined) return;
+      const admission = await authenticator.admit(request.headers.authorization);
+      if ('principal' in admission) return void principals.set(request.raw, admission.principal);
+      server.log.warn({ refusal: admission.refusal }, 'a client was refused');
+      return reply.code(401).type('text/plain; charset=utf-8').send(admission.refusal);
+    },
     handler: (_request, reply) =>
       reply.code(400).send('A client of the executor connects here with a WebSocket.\n'),
     wsHandler: (webSocket, request) => {
-      keepAlive(webSocket);
-      void server.serve(new WebSocketTransport(webSocket, request.raw.socket));
+      const transport = new WebSocketTransport(webSocket, request.raw.socket);
+      transport.keepAlive(pingIntervalMs);
+      const principal = principals.get(request.raw) ?? anonymous;
+      void server.serve(transport, { principal, handshakeMs });
     },
   });
   app.route({
@@ -50,13 +74,24 @@ export async function listenWebSocket(
     handler: (_request, reply) =>
       reply.code(405).header('allow', 'GET,HEAD').send('Only a WebSocket upgrade with GET is served here.\n'),
   });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send());
+  // Probes and refusals have room beside the clients.
+  app.server.maxConnections = server.limits.connections + server.limits.reservedDescriptors;
   await app.listen({ host, port });
   const { address, port: bound } = app.server.address() as AddressInfo;
   return {
     url: `ws://${address.includes(':') ? `[${address}]` : address}:${bound}`,
     close: () => app.close(),
   };
+}
+
+/** The cast: the library's types want the static members of its own class, which it does not use. */
+function webSocketOptions(server: ExecServer): NonNullable<WebsocketPluginOptions['options']> {
+  return {
+    maxPayload: server.limits.messageBytes,
+    perMessageDeflate: false,
+    handleProtocols: () => false,
+    WebSocket: ReasonedWebSocket,
+  } as unknown as NonNullable<WebsocketPluginOptions['options']>;
 }
 
 /** A page in a browser must not drive an executor, so that whatever names an origin is refused before anything looks at it. */
@@ -68,21 +103,34 @@ async function refuseOtherUpgrades(request: FastifyRequest, reply: FastifyReply)
   if (request.ws && !/^\/(\?|$)/.test(request.url)) await reply.code(404).send();
 }
 
+/** Why no further client can be served now. */
+function noRoom(server: ExecServer): string | undefined {
+  const { connections, reservedDescriptors } = server.limits;
+  if (server.connections >= connections)
+    return `The executor has ${connections} connections ${limitOption('connections')}.`;
+  // Half of the reserve is for connections, the other half for what each of them needs next.
+  if (descriptorsScarce(Math.ceil(reservedDescriptors / 2)))
+    return 'The executor has too few file descriptors left; raise its `ulimit -n` or end some processes.';
+  return undefined;
+}
+
+/** `/readyz` is 503 with the reason in one word while clients should go elsewhere. */
 function addProbes(app: FastifyInstance, server: ExecServer): void {
-  const answers = { '/livez': () => true, '/readyz': () => !server.draining };
-  for (const [url, healthy] of Object.entries(answers)) {
-    app.get(url, (_request, reply) => reply.code(healthy() ? 200 : 503).send());
+  const answers = {
+    '/livez': () => undefined,
+    '/readyz': () => (server.draining ? 'draining' : server.stalled ? 'stalled' : undefined),
+  };
+  for (const [url, problem] of Object.entries(answers)) {
+    app.get(url, async (_request, reply) => {
+      // The sample that a stall has delayed is taken first.
+      await new Promise((resolve) => void setTimeout(resolve, 0));
+      const text = problem();
+      return text === undefined ? reply.code(200).send() : reply.code(503).send(text);
+    });
     app.route({
       method: ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
       url,
       handler: (_request, reply) => reply.code(405).header('allow', 'GET,HEAD').send(),
     });
   }
-}
-
-/** Proxies cut what they take for idle. */
-function keepAlive(webSocket: WebSocket): void {
-  const timer = setInterval(() => webSocket.ping(), limits.pingIntervalMs);
-  timer.unref();
-  webSocket.once('close', () => clearInterval(timer));
 }

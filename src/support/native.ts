@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 
 /** What native/ offers. Numbers below zero are -errno. */
@@ -20,6 +21,10 @@ interface Native {
   /** `path` ends with NUL. Answers the watch descriptor; the same one for the same inode. */
   inotifyAdd(fd: number, path: Buffer, mask: number): number;
   inotifyRemove(fd: number, wd: number): number;
+  /** Starts the program that ends what this process has spawned when this process is killed. `path` ends with NUL. */
+  guardOpen(path: Buffer): number;
+  /** 1 when fewer than that are free. */
+  descriptorsScarce(reserved: number): number;
 }
 
 export interface NativeSpec {
@@ -44,6 +49,9 @@ export interface NativeFailure {
   readonly errno: number;
   readonly stage: 'setup' | 'cwd' | 'exec';
 }
+
+/** The program that `guardOpen` starts. */
+export const reaperPath = fileURLToPath(new URL('../../build/Release/exec-server-reaper', import.meta.url));
 
 let loaded: Native | undefined;
 

@@ -82,6 +82,9 @@ describe('serveConfig', () => {
       logLevel: 'warn',
       journalDiskBytes: limits.journalDiskBytes,
       journalDiskTotalBytes: limits.journalDiskTotalBytes,
+      limit: {},
+      unauthenticated: false,
+      access: undefined,
     });
   });
 
@@ -91,7 +94,11 @@ describe('serveConfig', () => {
 
   it('takes variables, and lets a flag win', () => {
     const env = {
-      EXEC_SERVER_LISTEN: 'stdio',
+      EXEC_SERVER_LISTEN: 'ws://0.0.0.0:1',
+      EXEC_SERVER_LIMITS: 'sessions=2,connections=1',
+      EXEC_SERVER_UNAUTHENTICATED: '1',
+      EXEC_SERVER_WS_AUTH: 'capability-token',
+      EXEC_SERVER_WS_TOKEN_FILE: '/run/token',
       EXEC_SERVER_LOG_LEVEL: 'debug',
       EXEC_SERVER_JOURNAL_DIR: '/var/journal',
       EXEC_SERVER_JOURNAL_DISK_BYTES: '1000',
@@ -99,11 +106,14 @@ describe('serveConfig', () => {
       EXEC_SERVER_UNKNOWN: 'ignored',
     };
     expect(serveConfig({ logLevel: 'error', journalDiskBytes: '0' }, env)).toEqual({
-      listen: { kind: 'stdio' },
+      listen: webSocket('0.0.0.0', 1),
       logLevel: 'error',
       journalDir: '/var/journal',
       journalDiskBytes: 0,
       journalDiskTotalBytes: 2000,
+      limit: { sessions: 2, connections: 1 },
+      unauthenticated: true,
+      access: { mode: 'capability-token', tokenFile: '/run/token' },
     });
   });
 
@@ -118,6 +128,12 @@ describe('serveConfig', () => {
     [{ journalDiskBytes: 'Infinity' }, '--journal-disk-bytes: '],
     [{ journalDiskBytes: '' }, '--journal-disk-bytes: '],
     [{ journalDiskBytes: '  ' }, '--journal-disk-bytes: '],
+    [{ limit: ['sessions'] }, '--limit: '],
+    [{ limit: ['sessions=0'] }, '--limit: sessions must be between 1 and'],
+    [{ limit: ['sessions=1', 'chunkBytes=1'] }, '--limit: "chunkBytes=1"'],
+    [{ limit: ['messageBytes=999999999'] }, '--limit: messageBytes'],
+    [{ wsMaxClockSkewSeconds: '-1' }, '--ws-max-clock-skew-seconds: '],
+    [{ wsMaxClockSkewSeconds: '1.5' }, '--ws-max-clock-skew-seconds: '],
     [{ journalDiskTotalBytes: 'all' }, '--journal-disk-total-bytes: '],
     [{ journalDiskTotalBytes: '99999999999999999999' }, '--journal-disk-total-bytes: '],
   ])('names the flag that is wrong: %j', (flags, named) => {

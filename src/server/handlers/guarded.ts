@@ -1,6 +1,18 @@
 import { fileError } from '../../file-system/file-error.ts';
 import { refuseSandbox } from '../../sandbox/refuse.ts';
 import type { Handlers, SessionContext } from '../handlers.ts';
+import { refuseScarceDescriptors } from '../scarce-descriptors.ts';
+
+/** What keeps descriptors beyond its answer. The others give theirs back at once. */
+const holders: ReadonlySet<string> = new Set<keyof Handlers>([
+  'fs/open',
+  'fs/download',
+  'fs/archive',
+  'fs/upload',
+  'fs/extract',
+  'fs/watch',
+  'fs/watchMissing',
+]);
 
 type Operation = (params: object, context: SessionContext) => unknown;
 
@@ -10,8 +22,9 @@ type Operation = (params: object, context: SessionContext) => unknown;
  */
 export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>): Pick<Handlers, M> {
   const guard =
-    (operation: Operation): Operation =>
+    (method: string, operation: Operation): Operation =>
     async (params, context) => {
+      if (holders.has(method)) refuseScarceDescriptors(context.limits);
       if ('sandbox' in params)
         refuseSandbox(params.sandbox as Readonly<Record<string, unknown>> | null | undefined);
       try {
@@ -22,7 +35,7 @@ export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>)
     };
   const entries = Object.entries(operations).map(([method, operation]) => [
     method,
-    guard(operation as Operation),
+    guard(method, operation as Operation),
   ]);
   return Object.fromEntries(entries) as Pick<Handlers, M>;
 }

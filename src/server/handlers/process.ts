@@ -5,6 +5,7 @@ import { readProcess } from '../../process/read.ts';
 import { invalidParams, invalidRequest } from '../../protocol/errors.ts';
 import type { WireResult } from '../../protocol/methods.ts';
 import type { Handlers, SessionContext } from '../handlers.ts';
+import { refuseScarceDescriptors } from '../scarce-descriptors.ts';
 
 type ProcessHandlers = Pick<Handlers, Extract<keyof Handlers, `process/${string}`>>;
 
@@ -17,7 +18,8 @@ const writeResults: Readonly<Record<WriteOutcome, WireResult<'process/write'>>> 
 };
 
 export const processHandlers: ProcessHandlers = {
-  'process/start': async (params, { session, push, request }) => {
+  'process/start': async (params, { session, push, request, limits }) => {
+    refuseScarceDescriptors(limits);
     const process = await session.processes.start(params);
     request.afterReply(() => push.attach(process, 0));
     return { processId: process.id, sandboxType: 'none' };

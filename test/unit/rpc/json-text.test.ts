@@ -94,7 +94,9 @@ describe('parseMessage: limits', () => {
       `{"method":"m","params":${open.repeat(levels - 1)}${innermost}${close.repeat(levels - 1)}}`;
     expect(limits.jsonDepth).toBe(127);
     expect(parse(text(127)).kind).toBe('notification');
-    expect(parseMessage(text(128))).toBe('nests deeper than 127 objects and arrays');
+    expect(parseMessage(text(128))).toBe(
+      'nests deeper than 127 objects and arrays (--limit jsonDepth=N of the executor changes that)',
+    );
   });
 
   it('answers a text of a million open brackets', () => {
@@ -113,7 +115,7 @@ describe('parseMessage: limits', () => {
     expect(fitting).toBe(262_140);
     expect(parse(`{"id":1,"method":"m","params":${params(fitting)}}`).kind).toBe('request');
     expect(parseMessage(`{"id":1,"method":"m","params":${params(fitting + 1)}}`)).toBe(
-      'has more than 262144 values',
+      'has more than 262144 values (--limit jsonValues=N of the executor changes that)',
     );
   });
 

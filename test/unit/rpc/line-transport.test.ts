@@ -117,7 +117,7 @@ describe('LineTransport: the longest line', () => {
     for (const chunk of chunks) input.write(chunk);
     expect(await record.closed()).toEqual({
       kind: 'tooBig',
-      message: `a line is longer than ${limits.messageBytes} bytes`,
+      message: `a line is longer than ${limits.messageBytes} bytes (--limit messageBytes=N of the executor changes that)`,
     });
     expect(record.entries).toHaveLength(1);
     expect(input.destroyed).toBe(true);

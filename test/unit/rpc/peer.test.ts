@@ -181,7 +181,11 @@ describe('Peer: requests of the other side', () => {
     expect(started).toBe(limits.requestsInFlight);
     expect(sent()).toEqual([
       {
-        error: { code: errorCodes.overloaded, message: expect.stringContaining('8192') as string },
+        error: {
+          code: errorCodes.overloaded,
+          message: expect.stringContaining('8192') as string,
+          data: { limit: 'requestsInFlight', value: 8192, option: '--limit requestsInFlight=N' },
+        },
         id: limits.requestsInFlight,
       },
     ]);
