@@ -62,14 +62,17 @@ export function environmentWithHome(home: string, extra: Record<string, string> 
 }
 
 /** Starts the executor of a Codex release: the implementation that ours has to agree with. */
-export async function startReferenceExecutor(version: string): Promise<RunningExecutor> {
+export async function startReferenceExecutor(
+  version: string,
+  flags: readonly string[] = [],
+): Promise<RunningExecutor> {
   const command = await installCodex(version);
   const home = await createHome('reference');
   const env = environmentWithHome(home);
   await mkdir(path.join(home, '.codex'));
   return launchExecutor({
     command,
-    args: ['exec-server', '--listen', 'ws://127.0.0.1:0'],
+    args: ['exec-server', '--listen', 'ws://127.0.0.1:0', ...flags],
     cwd: home,
     env,
     home,
