@@ -57,6 +57,14 @@ export function childrenOf(parent: number): ProcStat[] {
     .filter((stat) => stat.parent === parent);
 }
 
+/** The programs that wait for the end of an executor. */
+export function reapersOf(executor: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/u.test(name))
+    .filter((name) => readText(`/proc/${name}/cmdline`) === `exec-server-reaper\0${executor}\0`)
+    .map(Number);
+}
+
 export function openDescriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
@@ -69,13 +77,18 @@ export function residentMiB(pid: number): { readonly now: number; readonly peak:
   return { now: read('VmRSS'), peak: read('VmHWM') };
 }
 
-function readStat(pid: number): ProcStat | undefined {
-  let stat: string;
+/** undefined where the process is gone. */
+function readText(file: string): string | undefined {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return readFileSync(file, 'latin1');
   } catch {
     return undefined;
   }
+}
+
+function readStat(pid: number): ProcStat | undefined {
+  const stat = readText(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
   // The name is in parentheses and may hold any character: what follows the last one is regular.
   const nameEnd = stat.lastIndexOf(')');
   const [state = '', parent] = stat.slice(nameEnd + 2).split(' ');
