@@ -2,6 +2,7 @@ import type { Target } from '../support/conformance-targets.ts';
 import type { Topic } from './case.ts';
 import { envelope } from './suite/envelope.ts';
 import { handshake } from './suite/handshake.ts';
+import { limitOptions } from './suite/limit-options.ts';
 import { limitsAndConcurrency } from './suite/limits.ts';
 import { parameters } from './suite/parameters.ts';
 import { processEnd } from './suite/process-end.ts';
@@ -11,6 +12,7 @@ import { processOutput } from './suite/process-output.ts';
 import { processStart } from './suite/process-start.ts';
 import { processStop } from './suite/process-stop.ts';
 import { sessions } from './suite/sessions.ts';
+import { shutdown } from './suite/shutdown.ts';
 import { runTopics } from './topics.ts';
 
 /** What every executor of the protocol does, by topic. */
@@ -26,6 +28,8 @@ export const topics: readonly Topic[] = [
   processEnd,
   processStop,
   limitsAndConcurrency,
+  limitOptions,
+  shutdown,
 ];
 
 /** Runs all cases over one kind of connection. */

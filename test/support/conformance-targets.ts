@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 
 import { dialWebSocket } from '../../src/client/dial.ts';
+import type { LimitSettings } from '../../src/protocol/limit-settings.ts';
 import { LineTransport } from '../../src/rpc/line-transport.ts';
 import { memoryTransportPair } from '../../src/rpc/memory-transport.ts';
 import type { Transport } from '../../src/rpc/transport.ts';
@@ -20,6 +21,7 @@ export type TargetName = 'memory' | 'stdio' | 'websocket';
 
 export interface ExecutorOptions {
   readonly journalDiskBytes?: number;
+  readonly limits?: Partial<LimitSettings>;
   /** Only in memory: nobody has a reason to set them on the command line. */
   readonly detachedSessionMs?: number;
   readonly closedRetentionMs?: number;
@@ -28,6 +30,8 @@ export interface ExecutorOptions {
 export interface TestExecutor extends AsyncDisposable {
   /** A new connection on which nothing was said. Over stdio each one starts an executor of its own. */
   connect(): Promise<Transport>;
+  /** Tells it to end, as an operator does. It has ended when it is disposed. */
+  shutDown(): void;
 }
 
 /** One way to reach our executor. */
@@ -81,6 +85,7 @@ export function memoryTarget(): Target {
           void server.serve(far);
           return near;
         },
+        shutDown: () => void server.close(server.limits.drainMs),
         [Symbol.asyncDispose]: async () => {
           await server.close();
           if (failures.length > 0) throw new Error(`The executor has logged errors: ${failures.join('; ')}`);
@@ -104,6 +109,9 @@ export function stdioTarget(): Target {
           children.push(child);
           return new LineTransport(child.stdout, child.stdin);
         },
+        shutDown: () => {
+          for (const child of children) child.process.kill('SIGTERM');
+        },
         [Symbol.asyncDispose]: async () => {
           for (const child of children) child.stdin.end();
           await Promise.all(children.map(async (child) => child.expectExit()));
@@ -122,10 +130,17 @@ export function webSocketTarget(): Target {
     start: async (options = {}) => {
       const child = spawnExecutor(['--listen', 'ws://127.0.0.1:0', ...flags(options)], mark);
       const url = await child.firstLine();
+      let told = false;
+      const tell = (): void => {
+        // A second time would end it at once.
+        if (!told) child.process.kill('SIGTERM');
+        told = true;
+      };
       return {
+        shutDown: tell,
         connect: async () => dialWebSocket(url, {}, AbortSignal.timeout(startDeadlineMs)),
         [Symbol.asyncDispose]: async () => {
-          child.process.kill('SIGTERM');
+          tell();
           await child.expectExit();
         },
       };
@@ -202,9 +217,11 @@ export async function finish(
 }
 
 function flags(options: ExecutorOptions): string[] {
-  const { journalDiskBytes, ...others } = options;
+  const { journalDiskBytes, limits = {}, ...others } = options;
   if (Object.keys(others).length > 0) throw new Error('These options can be set in memory only.');
-  return journalDiskBytes === undefined ? [] : ['--journal-disk-bytes', String(journalDiskBytes)];
+  const limitFlags = Object.entries(limits).flatMap(([name, value]) => ['--limit', `${name}=${value}`]);
+  if (journalDiskBytes === undefined) return limitFlags;
+  return ['--journal-disk-bytes', String(journalDiskBytes), ...limitFlags];
 }
 
 async function late(milliseconds: number, message: () => string): Promise<never> {

@@ -50,6 +50,27 @@ export const handshake: Topic = {
       },
     },
     {
+      id: 'HS-12',
+      title: 'environment/metrics answers how busy the executor is',
+      covers: ['environment/metrics'],
+      run: async (context) => {
+        const client = await context.open(await context.own());
+        const view = await client.start({ argv: ['/bin/cat'], pipeStdin: true });
+        const metrics = await client.call('environment/metrics');
+        expect(metrics).toMatchObject({
+          eventLoop: { p99LagMs: expect.any(Number), longestLagMs: expect.any(Number) },
+          connections: 1,
+          sessions: 1,
+          processes: 1,
+          descriptorsScarce: false,
+        });
+        expect(metrics.residentBytes).toBeGreaterThan(1_000_000);
+        await client.call('process/closeStdin', { processId: view.id });
+        await client.end(view);
+        expect(await client.call('environment/metrics')).toMatchObject({ processes: 0 });
+      },
+    },
+    {
       id: 'HS-3',
       title: 'environment/status answers ready',
       covers: ['environment/status'],

@@ -51,6 +51,7 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
   },
   'environment/info': { good: undefined, bad: [{ any: 1 }, 7, 'x', false] },
   'environment/status': { good: undefined, bad: [{ any: 1 }, 7, 'x', false] },
+  'environment/metrics': { good: undefined, bad: [{ any: 1 }, 7, 'x', false] },
   'process/start': {
     good: start,
     bad: [
