@@ -4,11 +4,13 @@ import path from 'node:path';
 /** Programs that not every machine has, and what installs them. */
 const packages = {
   bash: 'apt-get install bash',
+  prlimit: 'apt-get install util-linux',
   python3: 'apt-get install python3',
   rg: 'apt-get install ripgrep',
   setsid: 'apt-get install util-linux',
   stty: 'apt-get install coreutils',
   tar: 'apt-get install tar',
+  unshare: 'apt-get install util-linux',
 } as const;
 
 export type Program = keyof typeof packages;

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import type { WireError } from '../../src/protocol/errors.ts';
 import type { Method, WireEvent, WireParams, WireResult } from '../../src/protocol/methods.ts';
 import type { Executor } from './faults-executor.ts';
 import { within } from './faults-proc.ts';
@@ -26,17 +27,19 @@ interface Wire {
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly code: number;
+  readonly data: unknown;
 
-  constructor(code: number, message: string) {
+  constructor({ code, message, data }: WireError) {
     super(message);
     this.code = code;
+    this.data = data;
   }
 }
 
 interface Incoming {
   readonly id?: number | string;
   readonly result?: unknown;
-  readonly error?: { readonly code: number; readonly message: string };
+  readonly error?: WireError;
   readonly method?: string;
   readonly params?: unknown;
 }
@@ -149,7 +152,7 @@ export class RawClient implements AsyncDisposable {
     const call = this.#waiting.get(Number(message.id));
     this.#waiting.delete(Number(message.id));
     if (message.error === undefined) call?.resolve(message.result);
-    else call?.reject(new Refusal(message.error.code, message.error.message));
+    else call?.reject(new Refusal(message.error));
   }
 
   #event(method: string, params: unknown): void {

@@ -15,6 +15,14 @@ export interface ExitStatus {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** How an executor is started. */
+export interface Launch {
+  /** A program with arguments that becomes the executor: it ends with `exec` of what follows. */
+  readonly wrap?: readonly string[];
+  /** The user to run as; that of the test if absent. */
+  readonly uid?: number | undefined;
+}
+
 /** An executor in a process of its own; disposing it kills that process. */
 export class Executor implements AsyncDisposable {
   readonly child: ChildProcess;
@@ -22,8 +30,10 @@ export class Executor implements AsyncDisposable {
   readonly exited: Promise<ExitStatus>;
   #stderr = '';
 
-  constructor(args: readonly string[], stdin: 'ignore' | 'pipe') {
-    this.child = spawn(process.execPath, [main, 'serve', ...args], { stdio: [stdin, 'pipe', 'pipe'] });
+  constructor(args: readonly string[], stdin: 'ignore' | 'pipe', { wrap = [], uid }: Launch = {}) {
+    const [program = '', ...rest] = [...wrap, process.execPath, main, 'serve', ...args];
+    const user = uid === undefined ? {} : { uid, gid: uid };
+    this.child = spawn(program, rest, { stdio: [stdin, 'pipe', 'pipe'], ...user });
     if (this.child.pid === undefined) throw new Error('node cannot be started');
     this.pid = this.child.pid;
     this.exited = new Promise((resolve) => {
@@ -62,7 +72,11 @@ export interface ListeningExecutor extends Executor {
 
 /** Starts an executor that listens on a free port. */
 export async function startExecutor(...flags: string[]): Promise<ListeningExecutor> {
-  const executor = new Executor(['--listen', 'ws://127.0.0.1:0', ...flags], 'ignore');
+  return launchExecutor({}, ...flags);
+}
+
+export async function launchExecutor(launch: Launch, ...flags: string[]): Promise<ListeningExecutor> {
+  const executor = new Executor(['--listen', 'ws://127.0.0.1:0', ...flags], 'ignore', launch);
   const listening = new Promise<string>((resolve, reject) => {
     let stdout = '';
     executor.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
