@@ -38,7 +38,7 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /opt/exec-server/package.json /opt/exec-server/package.json
 COPY --from=build /opt/exec-server/node_modules /opt/exec-server/node_modules
-COPY --from=build /opt/exec-server/build/Release/exec_server_native.node /opt/exec-server/build/Release/exec_server_native.node
+COPY --from=build /opt/exec-server/build/Release/exec_server_native.node /opt/exec-server/build/Release/exec-server-reaper /opt/exec-server/build/Release/
 COPY --from=build /opt/exec-server/dist /opt/exec-server/dist
 COPY LICENSE /opt/exec-server/LICENSE
 RUN ln -s /opt/exec-server/dist/main.js /usr/local/bin/exec-server && chmod +x /opt/exec-server/dist/main.js

@@ -42,10 +42,10 @@ const closings: Readonly<Record<CloseReason['kind'], string>> = {
     'The other side broke the protocol: an unknown notification, `initialized` before `initialize` has succeeded, an answer to a ' +
     'request that was never sent, or a frame that is no WebSocket frame.',
   notText: 'A WebSocket text frame was not UTF-8.',
-  policyViolation: 'Not sent by this release; understood from other executors.',
+  policyViolation: 'The handshake was not done within `handshakeMs`.',
   tooBig: 'A message was longer than `messageBytes`.',
   internalError: 'Not sent by this release; understood from other executors.',
-  lost: 'The connection broke without a word: no Close frame, or a pipe that failed.',
+  lost: 'The connection broke without a word: no Close frame, a pipe that failed, or no sign of life (then 1001 is sent, in case that somebody hears it).',
 };
 
 export function protocolDocs(): string {

@@ -23,7 +23,8 @@ notification   {"method": "initialized"}
   code -32600. The connection goes on.
 * Over **stdio** a message is a line of UTF-8 that ends with a newline. Empty lines are skipped. Standard error carries the log.
 * Over **WebSocket** a message is a frame, text or binary, of UTF-8. Compression is not offered. A request with an \`Origin\` header is
-  refused with status 403.
+  refused with status 403. An executor that asks for a token wants it in the header \`Authorization: Bearer TOKEN\` of the upgrade, and answers
+  401 with the reason otherwise; 503 says that it has no room for a further connection.
 
 ## Handshake
 
@@ -31,6 +32,9 @@ notification   {"method": "initialized"}
 2. The client sends the notification \`initialized\`. From here it may call every method.
 
 Before that, other methods are answered with -32600. \`initialize\` can succeed once a connection.
+
+An executor that is shutting down refuses new sessions and starts with -32011 and \`data.kind\` \`draining\`. A session belongs to whom the
+token of its connection stands for; for others it does not exist.
 
 A session outlives its connection by \`detachedSessionMs\`, and its processes go on. A client that comes back names the session in
 \`resumeSessionId\`. It then gets pushed what is new, and reads what it missed with \`process/read\` from its last sequence number. A

@@ -51,13 +51,16 @@ export async function listenWebSocket(
     url: '/',
     onRequest: async (request, reply) => {
       if (!request.ws) return;
+      const admission = (await authenticator?.admit(request.headers.authorization)) ?? {
+        principal: anonymous,
+      };
+      if ('refusal' in admission) {
+        server.log.warn({ refusal: admission.refusal }, 'a client was refused');
+        return reply.code(401).type('text/plain; charset=utf-8').send(admission.refusal);
+      }
       const busy = noRoom(server);
       if (busy !== undefined) return reply.code(503).send(`${busy}\n`);
-      if (authenticator === undefined) return;
-      const admission = await authenticator.admit(request.headers.authorization);
-      if ('principal' in admission) return void principals.set(request.raw, admission.principal);
-      server.log.warn({ refusal: admission.refusal }, 'a client was refused');
-      return reply.code(401).type('text/plain; charset=utf-8').send(admission.refusal);
+      principals.set(request.raw, admission.principal);
     },
     handler: (_request, reply) =>
       reply.code(400).send('A client of the executor connects here with a WebSocket.\n'),

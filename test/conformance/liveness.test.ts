@@ -111,7 +111,10 @@ describe('the handshake', () => {
   test('that is done has no end', async () => {
     await using listener = await startListener(
       mark,
-      ...['--limit', 'handshakeMs=1500', '--limit', 'pingIntervalMs=500'],
+      '--limit',
+      'handshakeMs=1500',
+      '--limit',
+      'pingIntervalMs=500',
     );
     const webSocket = await open(listener.url, true);
     webSocket.send(initialize);

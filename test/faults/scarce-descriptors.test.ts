@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { toError } from '../../src/support/to-error.ts';
 import { ask } from '../support/access-tokens.ts';
 import { RawClient, Refusal } from '../support/faults-client.ts';
 import { type ListeningExecutor, launchExecutor } from '../support/faults-executor.ts';
@@ -21,7 +22,7 @@ async function refusalOf(work: (number: number) => Promise<unknown>): Promise<Re
       (thrown: unknown) => thrown,
     );
     if (error instanceof Refusal) return error;
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw toError(error);
   }
   throw new Error('nothing was refused');
 }

@@ -63,9 +63,13 @@ export const modes: readonly Mode[] = [
   {
     name: 'signed tokens',
     flags: ({ secretFile }) => [
-      ...['--ws-auth', 'signed-bearer-token', '--ws-shared-secret-file', secretFile],
+      '--ws-auth',
+      'signed-bearer-token',
+      '--ws-shared-secret-file',
+      secretFile,
       // A blank one is none.
-      ...['--ws-issuer', ' '],
+      '--ws-issuer',
+      ' ',
     ],
     right: () => header(signedToken()),
     rows: [...headerRows(signedToken), ...signedRows],
@@ -73,8 +77,16 @@ export const modes: readonly Mode[] = [
   {
     name: 'signed tokens with issuer, audience and no skew',
     flags: ({ secretFile }) => [
-      ...['--ws-auth', 'signed-bearer-token', '--ws-shared-secret-file', secretFile],
-      ...['--ws-issuer', 'issuer', '--ws-audience', 'audience', '--ws-max-clock-skew-seconds', '0'],
+      '--ws-auth',
+      'signed-bearer-token',
+      '--ws-shared-secret-file',
+      secretFile,
+      '--ws-issuer',
+      'issuer',
+      '--ws-audience',
+      'audience',
+      '--ws-max-clock-skew-seconds',
+      '0',
     ],
     right: () => header(claimedToken()),
     rows: [...headerRows(claimedToken), ...claimRows],

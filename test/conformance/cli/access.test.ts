@@ -118,7 +118,7 @@ describe('the client', () => {
       const headers = { authorization: `Bearer ${token(sub)}` };
       const transport = await dialWebSocket(server.url, headers, AbortSignal.timeout(20_000));
       await using wire = new WireClient(transport, { cwd: '/', env: {} });
-      return wire.request('initialize', { clientName: sub, resumeSessionId: sessionId });
+      return await wire.request('initialize', { clientName: sub, resumeSessionId: sessionId });
     };
     expect(await resume('mallory')).toMatchObject({
       error: { code: -32600, message: expect.stringMatching(/^unknown session id/) as string },
