@@ -2,7 +2,7 @@
   'targets': [
     {
       'target_name': 'exec_server_native',
-      'sources': ['native/addon.c', 'native/spawn.c', 'native/poll.c', 'native/inotify.c', 'native/guard.c'],
+      'sources': ['native/addon.c', 'native/spawn.c', 'native/poll.c', 'native/inotify.c', 'native/guard.c', 'native/tcp.c'],
       'cflags': ['-std=gnu11', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Wno-clobbered', '-O2'],
       'defines': ['NAPI_VERSION=9', '_GNU_SOURCE'],
     },

@@ -129,6 +129,7 @@ NAPI_MODULE_INIT() {
       {"reap", native_reap},               {"inotifyOpen", native_inotify_open}, {"inotifyAdd", native_inotify_add},
       {"inotifyRemove", native_inotify_remove},
       {"guardOpen", native_guard_open},    {"descriptorsScarce", native_descriptors_scarce},
+      {"tcpProgress", native_tcp_progress},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -25,6 +25,7 @@ napi_value native_spawn(napi_env env, napi_callback_info info);
 void guard_child_started(void);
 void guard_child_ends(int pid);
 napi_value native_guard_open(napi_env env, napi_callback_info info);
+napi_value native_tcp_progress(napi_env env, napi_callback_info info);
 napi_value native_descriptors_scarce(napi_env env, napi_callback_info info);
 
 napi_value native_poll_open(napi_env env, napi_callback_info info);

@@ -19,6 +19,7 @@ export {
   type RemoteProcess,
   type RemoteWatch,
   type StartOptions,
+  type Token,
   type TransferOptions,
   type TransferProgress,
   type TransferSummary,
@@ -26,12 +27,16 @@ export {
   type WatchedChange,
   type WriteOutcome,
 } from './client/exec-client.ts';
+export { type Authenticator, type Principal, createAuthenticator } from './access/authenticator.ts';
+export type { AccessSettings } from './access/settings.ts';
 export { type LocalExecutor, connectLocal } from './environments/local.ts';
 export { type ErrorName, RpcError, errorCodes } from './protocol/errors.ts';
+export type { LimitSettings } from './protocol/limit-settings.ts';
 export { limits } from './protocol/limits.ts';
 export type { Method, Params, Result, WireParams, WireResult } from './protocol/methods.ts';
 export { ConnectionError } from './rpc/connection-error.ts';
 export { memoryTransportPair } from './rpc/memory-transport.ts';
 export type { CloseReason, Transport } from './rpc/transport.ts';
 export { ExecServer, type ExecServerOptions } from './server/exec-server.ts';
-export { type WebSocketListener, listenWebSocket } from './server/listen-websocket.ts';
+export type { ServeOptions } from './server/connection.ts';
+export { type ListenOptions, type WebSocketListener, listenWebSocket } from './server/listen-websocket.ts';

@@ -166,10 +166,14 @@ export const limits = {
   pingIntervalMs: 30_000,
   /** Pings after which a peer that has shown no sign of life is given up. */
   silentPings: 2,
+  /** The same where it may be busy with what it was sent before them. */
+  silentBusyPings: 10,
   /** Milliseconds that the event loop may be late before the executor is not ready: its clients wait as long. */
-  stallMs: 1_000,
+  stallMs: 5_000,
   /** Milliseconds that a delay of the event loop is remembered, and up to twice as long. */
   lagWindowMs: 5_000,
+  /** Milliseconds between two lines of the log about clients that were refused: nobody without a token fills the disk. */
+  refusalLogMs: 1_000,
   /** Milliseconds at most that a shutdown gives processes between TERM and KILL; less where their starts named less. */
   drainMs: 25_000,
   /** Milliseconds that a peer has to answer a Close frame. */

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
 import { limitOption } from '../protocol/limit-settings.ts';
-import { keepAlive } from './keep-alive.ts';
+import { type TcpProgress, keepAlive } from './keep-alive.ts';
 import {
   type CloseReason,
   type Transport,
@@ -77,11 +77,11 @@ export class WebSocketTransport implements Transport {
     });
   }
 
-  /** Pings the other side, and gives the connection up when it is silent. */
-  keepAlive(intervalMs: number): void {
+  /** Pings the other side, and gives the connection up when it is gone. `progress`: asks the kernel what it has taken. */
+  keepAlive(intervalMs: number, progress?: (fd: number) => TcpProgress | undefined): void {
     const silent = (milliseconds: number): void =>
       this.close({ kind: 'lost', message: `no sign of life for ${milliseconds} ms` });
-    const stop = keepAlive(this.#socket, () => this.#webSocket.ping(), intervalMs, silent);
+    const stop = keepAlive(this.#socket, () => this.#webSocket.ping(), intervalMs, silent, progress);
     this.#webSocket.once('close', stop);
   }
 

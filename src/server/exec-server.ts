@@ -43,7 +43,7 @@ export class ExecServer {
   readonly #connections = new Set<Connection>();
   readonly #budget: JournalBudget;
   readonly #places: Places;
-  readonly #lag = new LoopLag(limits.lagWindowMs);
+  #lag: LoopLag | undefined;
   readonly #shared: ConnectionShared;
   #draining = false;
   #closed = false;
@@ -100,12 +100,16 @@ export class ExecServer {
 
   /** The event loop was late for so long that clients have to take the executor for dead. */
   get stalled(): boolean {
-    return this.#lag.longestMs >= this.limits.stallMs;
+    return (this.#lag?.longestMs ?? 0) >= this.limits.stallMs;
   }
 
   metrics(): EnvironmentMetrics {
     return {
-      eventLoop: { p99LagMs: this.#lag.p99Ms, longestLagMs: this.#lag.longestMs, stalled: this.stalled },
+      eventLoop: {
+        p99LagMs: this.#lag?.p99Ms ?? 0,
+        longestLagMs: this.#lag?.longestMs ?? 0,
+        stalled: this.stalled,
+      },
       connections: this.#connections.size,
       sessions: this.#shared.sessions.size,
       processes: this.#places.taken,
@@ -115,8 +119,14 @@ export class ExecServer {
     };
   }
 
+  /** From now on it is known how late the event loop runs. */
+  watchEventLoop(): void {
+    this.#lag ??= new LoopLag(limits.lagWindowMs);
+  }
+
   /** Serves one client until its connection ends. The transport has not been attached to anything yet. */
   async serve(transport: Transport, options: ServeOptions = {}): Promise<CloseReason> {
+    this.watchEventLoop();
     const connection = new Connection(transport, this.#shared, options);
     this.#shared.log.info({ transport: transport.kind }, 'connection opened');
     this.#connections.add(connection);
@@ -140,7 +150,8 @@ export class ExecServer {
       await connection.closed;
     });
     await Promise.all(closing);
-    this.#lag[Symbol.dispose]();
+    this.#lag?.[Symbol.dispose]();
+    this.#lag = undefined;
   }
 }
 

@@ -7,7 +7,9 @@ import { isLoopback } from '../access/loopback.ts';
 import { limitOption } from '../protocol/limit-settings.ts';
 import { ReasonedWebSocket, WebSocketTransport } from '../rpc/websocket-transport.ts';
 import { descriptorsScarce } from '../support/descriptors.ts';
+import { tcpProgress } from '../support/tcp-progress.ts';
 import type { ExecServer } from './exec-server.ts';
+import { RefusalLog } from './refusal-log.ts';
 
 export interface ListenOptions {
   /** Asks every client who it is; nobody is asked if absent. */
@@ -22,6 +24,9 @@ export interface WebSocketListener {
   /** Takes no new connections and ends the HTTP side. The executor ends its connections before. */
   close(): Promise<void>;
 }
+
+/** Milliseconds between two looks for connections that have not sent their request. */
+const idleCheckMs = 5000;
 
 /** Listens for clients on a WebSocket at `/`, and for probes at `/livez` and `/readyz`. `host`: an IP address; `port`: 0 for any. */
 export async function listenWebSocket(
@@ -38,13 +43,17 @@ export async function listenWebSocket(
     );
   }
   const { handshakeMs, pingIntervalMs } = server.limits;
-  const app = fastify({ forceCloseConnections: true, http: { headersTimeout: handshakeMs } });
+  const app = fastify({
+    forceCloseConnections: true,
+    http: { headersTimeout: handshakeMs, connectionsCheckingInterval: Math.min(handshakeMs, idleCheckMs) },
+  });
   // What goes wrong with a socket ends that socket, with the Close frame that the library sends.
   await app.register(websocketPlugin, { options: webSocketOptions(server), errorHandler: () => {} });
   // Behind the plugin, which otherwise does not know of an upgrade that is refused, and leaves its socket open.
   app.addHook('onRequest', refuseBrowsers);
   app.addHook('onRequest', refuseOtherUpgrades);
   addProbes(app, server);
+  const refusals = new RefusalLog(server.log);
   const principals = new WeakMap<IncomingMessage, Principal>();
   app.route({
     method: 'GET',
@@ -55,7 +64,7 @@ export async function listenWebSocket(
         principal: anonymous,
       };
       if ('refusal' in admission) {
-        server.log.warn({ refusal: admission.refusal }, 'a client was refused');
+        refusals.add(admission.refusal);
         return reply.code(401).type('text/plain; charset=utf-8').send(admission.refusal);
       }
       const busy = noRoom(server);
@@ -66,7 +75,7 @@ export async function listenWebSocket(
       reply.code(400).send('A client of the executor connects here with a WebSocket.\n'),
     wsHandler: (webSocket, request) => {
       const transport = new WebSocketTransport(webSocket, request.raw.socket);
-      transport.keepAlive(pingIntervalMs);
+      transport.keepAlive(pingIntervalMs, tcpProgress);
       const principal = principals.get(request.raw) ?? anonymous;
       void server.serve(transport, { principal, handshakeMs });
     },
@@ -80,6 +89,8 @@ export async function listenWebSocket(
   // Probes and refusals have room beside the clients.
   app.server.maxConnections = server.limits.connections + server.limits.reservedDescriptors;
   await app.listen({ host, port });
+  // Not before: the start itself is one long stall.
+  server.watchEventLoop();
   const { address, port: bound } = app.server.address() as AddressInfo;
   return {
     url: `ws://${address.includes(':') ? `[${address}]` : address}:${bound}`,

@@ -23,6 +23,8 @@ interface Native {
   inotifyRemove(fd: number, wd: number): number;
   /** Starts the program that ends what this process has spawned when this process is killed. `path` ends with NUL. */
   guardOpen(path: Buffer): number;
+  /** Bytes that the other side of a TCP connection has acknowledged, and bytes that it has not. */
+  tcpProgress(fd: number): number | readonly [number, number];
   /** 1 when fewer than that are free. */
   descriptorsScarce(reserved: number): number;
 }

@@ -21,6 +21,23 @@ const wrong: readonly [string, readonly string[]][] = [
   ['with a wrong token', ['Authorization: Bearer wrong']],
 ];
 
+test('clients that are refused do not fill the log', async () => {
+  const [mode] = modes;
+  const executor = spawnExecutor(['--listen', 'ws://127.0.0.1:0', ...(mode?.flags(secrets) ?? [])], mark);
+  const url = await executor.firstLine();
+  let log = '';
+  executor.process.stderr?.on('data', (text: string) => void (log += text));
+  const begin = performance.now();
+  for (let number = 0; number < 200; number++)
+    expect(await ask(url, { headers: ['Authorization: Bearer wrong'] })).toMatchObject({ status: 401 });
+  const seconds = (performance.now() - begin) / 1000;
+  executor.process.kill('SIGTERM');
+  await executor.expectExit();
+  const lines = log.split('\n').filter((line) => line.includes('a client was refused'));
+  expect(lines.length).toBeGreaterThanOrEqual(1);
+  expect(lines.length).toBeLessThanOrEqual(2 + 2 * seconds);
+});
+
 describe.each(modes)('with $name a listener', ({ flags, right, rows }: Mode) => {
   let executor: ExecutorChild;
   let url: string;

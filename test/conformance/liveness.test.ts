@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { limits } from '../../src/protocol/limits.ts';
@@ -93,6 +94,35 @@ describe('a peer', () => {
   });
 });
 
+test('a peer that takes nothing of a flood is given up, and loses nothing of it', async () => {
+  await using listener = await startListener(mark, '--limit', 'pingIntervalMs=200');
+  const deaf = await open(listener.url, true);
+  deaf.send(initialize);
+  const { sessionId } = await result(deaf);
+  deaf.send(initialized);
+  const argv = ['/bin/sh', '-c', 'head -c 24000000 /dev/zero'];
+  const params = { processId: 'flood', argv, cwd: '/', env: {}, tty: false };
+  deaf.send(JSON.stringify({ id: 2, method: 'process/start', params }));
+  await once(deaf, 'message');
+  deaf.pause();
+  const next = await listener.connect();
+  await eventually('the session to be free', async () => {
+    const resume = { clientName: 'next', resumeSessionId: sessionId };
+    return (await next.request('initialize', resume)).error === undefined ? true : undefined;
+  });
+  next.notify('initialized');
+  let bytes = 0;
+  let read = await next.call('process/read', { processId: 'flood', afterSeq: 0, waitMs: 30_000 });
+  for (;;) {
+    for (const { chunk } of read.chunks) bytes += chunk.length;
+    if (read.closed) break;
+    const afterSeq = read.nextSeq - 1;
+    read = await next.call('process/read', { processId: 'flood', afterSeq, waitMs: 30_000 });
+  }
+  expect(bytes).toBe(24_000_000);
+  deaf.terminate();
+});
+
 describe('the handshake', () => {
   test.each([
     ['nothing was said', []],
@@ -106,6 +136,16 @@ describe('the handshake', () => {
       reason:
         'no initialize and initialized within 300 ms (--limit handshakeMs=N of the executor changes that)',
     });
+  });
+
+  test('is waited for so long on a connection that says nothing at all', async () => {
+    await using listener = await startListener(mark, '--limit', 'handshakeMs=300');
+    const { hostname, port } = new URL(listener.url);
+    const socket = connect(Number(port), hostname);
+    await once(socket, 'connect');
+    socket.resume();
+    await once(socket, 'close');
+    expect(await ask(listener.url, { path: '/readyz', upgrade: false })).toMatchObject({ status: 200 });
   });
 
   test('that is done has no end', async () => {
