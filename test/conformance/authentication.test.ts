@@ -75,6 +75,10 @@ describe.each(modes)('with $name a listener', ({ flags, right, rows }: Mode) => 
       expect(await ask(url, { headers, path: '/?token=x' })).toMatchObject({ status: 401 });
       expect(await ask(url, { headers, upgrade: false })).toMatchObject({ status: 400 });
       expect(await ask(url, { headers, upgrade: false, method: 'POST' })).toMatchObject({ status: 405 });
+      for (const method of ['HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])
+        expect((await ask(url, { headers, method })).status, method).toBeGreaterThanOrEqual(400);
+      for (const path of [`${url.replace('ws', 'http')}/`, '/.', '/?/../', '*'])
+        expect((await ask(url, { headers, path })).status, path).toBeGreaterThanOrEqual(400);
       for (const path of ['/x', '/metrics', '/healthz', '//', '/%2f', '/readyz/x']) {
         for (const upgrade of [true, false])
           expect((await ask(url, { headers, path, upgrade })).status, path).toBe(404);
