@@ -113,8 +113,9 @@ export function clientToken(
   tokenFile: string | undefined,
   env: Readonly<Record<string, string>>,
 ): string | { readonly file: string } | undefined {
-  const file = tokenFile ?? env['EXEC_SERVER_TOKEN_FILE'];
-  return file === undefined ? env['EXEC_SERVER_TOKEN'] : { file };
+  // An empty variable is none.
+  const file = tokenFile ?? (env['EXEC_SERVER_TOKEN_FILE'] || undefined);
+  return file === undefined ? env['EXEC_SERVER_TOKEN'] || undefined : { file };
 }
 
 /** The variables of this process. The only place that reads them. */

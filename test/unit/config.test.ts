@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, ownVariables, serveConfig } from '../../src/config.ts';
+import { ConfigError, clientToken, ownVariables, serveConfig } from '../../src/config.ts';
 import { limits } from '../../src/protocol/limits.ts';
 
 function problem(flags: Record<string, unknown>, env: Record<string, string> = {}): string {
@@ -150,6 +150,23 @@ describe('serveConfig', () => {
 
   it('refuses a flag that it does not know', () => {
     expect(problem({ listenn: 'stdio' })).toContain('listenn');
+  });
+});
+
+describe('clientToken', () => {
+  it.each([
+    ['nothing', undefined, {}, undefined],
+    ['empty variables', undefined, { EXEC_SERVER_TOKEN: '', EXEC_SERVER_TOKEN_FILE: '' }, undefined],
+    ['the token', undefined, { EXEC_SERVER_TOKEN: 't' }, 't'],
+    [
+      'the file before the token',
+      undefined,
+      { EXEC_SERVER_TOKEN: 't', EXEC_SERVER_TOKEN_FILE: 'f' },
+      { file: 'f' },
+    ],
+    ['the flag before both', 'g', { EXEC_SERVER_TOKEN: 't', EXEC_SERVER_TOKEN_FILE: 'f' }, { file: 'g' }],
+  ])('takes %s', (_, flag, env, expected) => {
+    expect(clientToken(flag, env)).toEqual(expected);
   });
 });
 
