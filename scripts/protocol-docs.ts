@@ -45,6 +45,8 @@ const closings: Readonly<Record<CloseReason['kind'], string>> = {
   policyViolation: 'Not sent by this release; understood from other executors.',
   tooBig: 'A message was longer than `messageBytes`.',
   internalError: 'Not sent by this release; understood from other executors.',
+  displaced:
+    'The session was resumed on another connection with its secret. A client does not come back by itself: another one has the session.',
   lost: 'The connection broke without a word: no Close frame, or a pipe that failed.',
 };
 

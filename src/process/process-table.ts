@@ -13,19 +13,51 @@ export interface ProcessTableOptions {
   readonly closedRetentionMs?: number | undefined;
 }
 
+/** A start that was asked for with an id of its own, so that a second request is told from it. */
+interface KnownStart {
+  readonly processId: string;
+  /** Settles as the start does. */
+  readonly started: Promise<unknown>;
+}
+
 /** The processes of one session, by the id that the client chose. A closed one is kept for a while, so that it can still be read. */
 export class ProcessTable {
   readonly #options: ProcessTableOptions;
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #retentions = new Map<ManagedProcess, NodeJS.Timeout>();
+  readonly #starts = new Map<string, KnownStart>();
   #disposed = false;
 
   constructor(options: ProcessTableOptions) {
     this.#options = options;
   }
 
-  /** Starts a process. Its id is taken from now on, and free again at once if the start fails. */
-  async start(params: ProcessStartParams): Promise<ManagedProcess> {
+  /**
+   * Starts a process. Its id is taken from now on, and free again at once if the start fails. Answers undefined where a start with its
+   * startId has succeeded before.
+   */
+  async start(params: ProcessStartParams): Promise<ManagedProcess | undefined> {
+    const { startId, processId } = params;
+    if (startId === undefined) return this.#start(params);
+    const known = this.#starts.get(startId);
+    if (known !== undefined) {
+      if (known.processId !== processId)
+        throw invalidRequest('This startId was used for another process; each start needs its own.');
+      await known.started;
+      return undefined;
+    }
+    const started = this.#start(params);
+    this.#remember(startId, { processId, started });
+    try {
+      return await started;
+    } catch (error) {
+      // Nothing runs, so that the same request may be tried again.
+      this.#starts.delete(startId);
+      throw error;
+    }
+  }
+
+  async #start(params: ProcessStartParams): Promise<ManagedProcess> {
     if (this.#disposed) throw invalidRequest('The session has ended.');
     const spec = launchSpec(params, this.#options.env);
     const id = params.processId;
@@ -34,7 +66,7 @@ export class ProcessTable {
         `process ${id} already exists; an id is free again some time after its process has closed.`,
       );
     }
-    if (this.#processes.size - this.#retentions.size >= limits.liveProcesses) {
+    if (this.liveCount >= limits.liveProcesses) {
       throw new RpcError(
         'overloaded',
         `The session has ${limits.liveProcesses} processes; end one before the next start.`,
@@ -65,6 +97,11 @@ export class ProcessTable {
     return this.#processes.get(id);
   }
 
+  /** Those that have not closed. */
+  get liveCount(): number {
+    return this.#processes.size - this.#retentions.size;
+  }
+
   list(): ManagedProcess[] {
     return [...this.#processes.values()];
   }
@@ -82,6 +119,12 @@ export class ProcessTable {
     for (const timer of this.#retentions.values()) clearTimeout(timer);
     this.#retentions.clear();
     this.#processes.clear();
+  }
+
+  #remember(startId: string, start: KnownStart): void {
+    this.#starts.set(startId, start);
+    const [oldest] = this.#starts.keys();
+    if (oldest !== undefined && this.#starts.size > limits.startIds) this.#starts.delete(oldest);
   }
 
   #retain(process: ManagedProcess): void {

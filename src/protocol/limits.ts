@@ -52,6 +52,14 @@ export const limits = {
   liveProcesses: 4096,
   /** Closed processes of one session that stay readable; beyond it the oldest goes early. */
   closedProcesses: 4096,
+  /** Ids of starts that a session remembers, to tell a retry from a new start. */
+  startIds: 4096,
+  /** Cursors that a resuming client may name: one for each process that the session can have. */
+  resumeCursors: 8192,
+  /** Connections of other sessions attached to one process. One beyond is refused. */
+  attachments: 64,
+  /** Processes of other sessions that one connection is attached to. One beyond is refused. */
+  foreignProcesses: 256,
   /** Sessions of an executor, detached ones included. A client beyond is refused. */
   sessions: 4096,
 
@@ -151,6 +159,13 @@ export const limits = {
   killConfirmMs: 1_000,
   /** Milliseconds between two pings of the WebSocket listener: below the idle cut of every proxy seen (60 s). */
   pingIntervalMs: 30_000,
+  /** Milliseconds between two signs of life that a client asks its executor for; silence over two of them ends the connection. */
+  clientPingIntervalMs: 15_000,
+  /** Milliseconds that a client tries to get back to its session: below detachedSessionMs, so that it is still there at the end. */
+  reconnectMs: 60_000,
+  /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
+  reconnectFirstMs: 100,
+  reconnectMostMs: 5_000,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 } as const;

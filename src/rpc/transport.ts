@@ -42,6 +42,8 @@ export const closeCodes = {
   policyViolation: 1008,
   tooBig: 1009,
   internalError: 1011,
+  /** Of the range for private use (section 7.4.2): there is no registered one for it. */
+  displaced: 4001,
 } as const;
 
 /** 1005 stands for a Close frame without a code: the other side was done. */

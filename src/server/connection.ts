@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import {
   type Method,
@@ -12,8 +13,8 @@ import type { CloseReason, Transport } from '../rpc/transport.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ConnectionFiles } from './connection-files.ts';
 import type { Handlers, SessionContext } from './handlers.ts';
-import { OutputPush } from './output-push.ts';
-import type { SessionRegistry } from './session-registry.ts';
+import { ConnectionProcesses } from './connection-processes.ts';
+import type { SessionOwner, SessionRegistry } from './session-registry.ts';
 import type { Session } from './session.ts';
 import { Streams } from './streams.ts';
 
@@ -34,12 +35,12 @@ type Handshake =
 const rows = new Map(Object.entries(requests));
 
 /** One client's connection: its handshake, its calls, and what is pushed to it. */
-export class Connection {
+export class Connection implements SessionOwner {
   /** Resolves when the connection is gone. */
   readonly closed: Promise<CloseReason>;
   readonly #shared: ConnectionShared;
   readonly #peer: Peer;
-  readonly #push: OutputPush;
+  readonly #processes: ConnectionProcesses;
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
   #handshake: Handshake = { step: 'connected' };
@@ -52,7 +53,7 @@ export class Connection {
       onRequest: (method, params, request) => this.#request(method, params, request),
       onNotification: (method) => this.#notification(method),
       onDrain: () => {
-        this.#push.resume();
+        this.#processes.push.resume();
         this.#streams.resume();
       },
       onClose: (reason) => {
@@ -61,7 +62,7 @@ export class Connection {
       },
       onInternalError: (error, errorId) => shared.log.error({ err: error, errorId }, 'a request failed'),
     });
-    this.#push = new OutputPush(this.#peer);
+    this.#processes = new ConnectionProcesses(randomUUID(), this.#peer, shared.sessions);
     this.#streams = new Streams(this.#peer);
   }
 
@@ -79,9 +80,9 @@ export class Connection {
     }
     const decoded = decodeParams(row.params, params);
     if (method === 'initialize') return this.#initialize(decoded as Params<'initialize'>);
+    this.#checkOpen(method);
     const context: SessionContext = {
-      session: this.#openSession(method),
-      push: this.#push,
+      processes: this.#processes,
       files: this.#files,
       streams: this.#streams,
       notify: (name, event) => this.#peer.notify(name, event),
@@ -98,10 +99,10 @@ export class Connection {
     return handler(decoded, context);
   }
 
-  #openSession(method: string): Session {
-    const handshake = this.#handshake;
-    if (handshake.step === 'open') return handshake.session;
-    const missing = handshake.step === 'connected' ? 'call initialize' : 'send initialized';
+  #checkOpen(method: string): void {
+    const { step } = this.#handshake;
+    if (step === 'open') return;
+    const missing = step === 'connected' ? 'call initialize' : 'send initialized';
     throw invalidRequest(`client must ${missing} before using ${method}`);
   }
 
@@ -109,10 +110,19 @@ export class Connection {
     if (this.#handshake.step !== 'connected')
       throw invalidRequest('initialize may only be sent once per connection');
     const { sessions, environment } = this.#shared;
+    const { resumeSessionId, resume } = params;
     const session =
-      params.resumeSessionId == null ? sessions.create(this) : sessions.resume(params.resumeSessionId, this);
+      resumeSessionId == null
+        ? sessions.create(this)
+        : sessions.resume(resumeSessionId, this, { secret: resume?.secret });
     this.#handshake = { step: 'answered', session };
-    return { sessionId: session.id, environmentInfo: environment };
+    const unknown = this.#processes.resume(session, resume?.cursors ?? []);
+    return {
+      sessionId: session.id,
+      environmentInfo: environment,
+      sessionSecret: session.secret,
+      ...(unknown.length > 0 && { unknownProcesses: unknown }),
+    };
   }
 
   #notification(method: string): void {
@@ -131,16 +141,23 @@ export class Connection {
     }
     if (handshake.step === 'open') return;
     this.#handshake = { step: 'open', session: handshake.session };
-    // A resumed session's processes: a client reads what it missed by cursor, and gets pushed what is new.
-    for (const process of handshake.session.processes.list()) {
-      if (process.state !== 'closed') this.#push.attach(process, process.journal.nextSeq - 1);
-    }
+    this.#processes.open();
+  }
+
+  /** The client has come back on another connection, which this one may not know to be dead. */
+  displaced(): void {
+    this.#release();
+    this.close({ kind: 'displaced', message: 'the session was resumed on another connection' });
+  }
+
+  #release(): void {
+    this.#processes.dispose();
+    void this.#files.dispose();
+    void this.#streams.dispose();
   }
 
   #end(reason: CloseReason): void {
-    this.#push.dispose();
-    void this.#files.dispose();
-    void this.#streams.dispose();
+    this.#release();
     if (this.#handshake.step !== 'connected') this.#shared.sessions.detach(this.#handshake.session, this);
     this.#shared.log.info({ closeKind: reason.kind }, 'connection closed');
   }

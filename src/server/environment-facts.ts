@@ -27,6 +27,7 @@ export function environmentFacts(own: Readonly<Record<string, string>>, diskByte
       fileWriteStreaming: true,
       execServer: {
         methods: Object.keys(requests),
+        resume: true,
         journal: { memoryBytes: limits.journalMemoryBytes, diskBytes },
       },
     },

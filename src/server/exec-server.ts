@@ -60,6 +60,16 @@ export class ExecServer {
     };
   }
 
+  /** What is there now, for metrics and tests. */
+  get load(): { readonly connections: number; readonly sessions: number; readonly processes: number } {
+    const { sessions } = this.#shared;
+    return {
+      connections: this.#connections.size,
+      sessions: sessions.size,
+      processes: sessions.liveProcesses,
+    };
+  }
+
   get draining(): boolean {
     return this.#draining;
   }
