@@ -1,10 +1,15 @@
 import type { CloseReason } from './transport.ts';
 
-type Reason = 'closed' | 'timeout' | 'refused' | 'protocol' | 'unsupported';
+/**
+ * `lost`: the session did not come back in time. `expired`: the executor no longer has the session, or the process. `displaced`: somebody
+ * else has resumed it.
+ */
+type Reason =
+  'closed' | 'timeout' | 'refused' | 'protocol' | 'unsupported' | 'lost' | 'expired' | 'displaced';
 
 /** A failure between the two sides, or before they met. Never sent over the wire. */
 export class ConnectionError extends Error {
-  override readonly name = 'ConnectionError';
+  override readonly name: string = 'ConnectionError';
   readonly reason: Reason;
 
   constructor(reason: Reason, message: string, options?: ErrorOptions) {

@@ -8,6 +8,8 @@ export interface Transport {
   readonly kind: 'memory' | 'stdio' | 'websocket';
   /** Bytes sent and not yet taken by the operating system or the other side. */
   readonly unsentBytes: number;
+  /** Bytes that have come so far, whole messages or not: a sign of life where it changes. */
+  readonly receivedBytes: number;
   /** Called once. */
   attach(events: TransportEvents): void;
   /** Queues a message: a text, or one in UTF-8 already. After the close it is dropped: the other side is gone. */
@@ -15,7 +17,10 @@ export interface Transport {
   /** Stops reading from the other side until `resume`. */
   pause(): void;
   resume(): void;
+  /** A `lost` one is not waited for: the other side is taken to be gone. */
   close(reason: CloseReason): void;
+  /** Asks the other side for a sign of life, where the transport itself can. */
+  ping?(): void;
 }
 
 export interface TransportEvents {

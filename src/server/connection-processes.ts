@@ -210,6 +210,8 @@ export class ConnectionProcesses {
     const known = this.#foreign.get(localId);
     if (known !== undefined && known.process !== process)
       throw invalidRequest(`process ${localId} already exists: another process has this id here.`);
+    if (known === undefined && [...this.#foreign.values()].some((one) => one.process === process))
+      throw invalidRequest('This connection is attached to the process already, under another id.');
     if (known === undefined && this.#requireSession().processes.peek(localId) !== undefined)
       throw invalidRequest(`process ${localId} already exists: name another localId.`);
     if (known === undefined && this.#foreign.size >= limits.foreignProcesses)

@@ -153,7 +153,10 @@ export async function connectThroughCut(url: string, options: ConnectOptions): P
   });
   relay.listen(0, '127.0.0.1');
   await once(relay, 'listening');
-  const client = await ExecClient.connect({ url: `ws://127.0.0.1:${portOf(relay)}` }, options);
+  const client = await ExecClient.connect(
+    { url: `ws://127.0.0.1:${portOf(relay)}` },
+    { reconnectMs: 0, ...options },
+  );
   void client.closed.then(() => relay.close());
   return {
     client,
