@@ -45,6 +45,7 @@ export async function startGaugedExecutor(options: GaugedOptions): Promise<Gauge
     const ended = exited.then(() => {
       throw new Error(`The executor has ended with ${child.exitCode ?? child.signalCode}.`);
     });
+    ended.catch(() => {});
     const [message] = (await within(
       answerMs,
       'word of the executor',
