@@ -4,8 +4,8 @@ import type { Transport } from '../rpc/transport.ts';
 const silentIntervals = 2;
 
 /**
- * Asks the other side for a sign of life at each interval, and tells when none has come for two of them. Any byte that moves in either
- * direction is one: a large message on a slow road is not silence.
+ * Asks the other side for a sign of life at each interval, and tells when none has come for two of them. Any byte that comes is one: a
+ * large message on a slow road is not silence.
  */
 export function watchLiveness(
   transport: Transport,
@@ -13,19 +13,16 @@ export function watchLiveness(
   ask: () => void,
   onSilence: () => void,
 ): Disposable {
-  const moved = (): string => `${transport.receivedBytes} ${transport.unsentBytes}`;
-  let before = moved();
+  let { receivedBytes } = transport;
   let silent = 0;
   const timer = setInterval(() => {
-    const now = moved();
-    // What was asked for only waits to be sent: that alone is no sign.
-    silent = now === before ? silent + 1 : 0;
+    silent = transport.receivedBytes === receivedBytes ? silent + 1 : 0;
+    ({ receivedBytes } = transport);
     if (silent >= silentIntervals) {
       clearInterval(timer);
       return onSilence();
     }
     ask();
-    before = moved();
   }, intervalMs);
   // The connection itself keeps a process alive, not the question whether it is there.
   timer.unref();

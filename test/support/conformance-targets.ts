@@ -9,6 +9,7 @@ import { LineTransport } from '../../src/rpc/line-transport.ts';
 import { memoryTransportPair } from '../../src/rpc/memory-transport.ts';
 import type { Transport } from '../../src/rpc/transport.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
+import { roadTo } from './chaos-mild.ts';
 import { expectNothingLeft, markVariable } from './conformance-leftovers.ts';
 
 const repository = path.resolve(import.meta.dirname, '..', '..');
@@ -121,10 +122,11 @@ export function webSocketTarget(): Target {
     mark,
     start: async (options = {}) => {
       const child = spawnExecutor(['--listen', 'ws://127.0.0.1:0', ...flags(options)], mark);
-      const url = await child.firstLine();
+      const road = await roadTo(await child.firstLine());
       return {
-        connect: async () => dialWebSocket(url, {}, AbortSignal.timeout(startDeadlineMs)),
+        connect: async () => dialWebSocket(road.url, {}, AbortSignal.timeout(startDeadlineMs)),
         [Symbol.asyncDispose]: async () => {
+          await road[Symbol.asyncDispose]();
           child.process.kill('SIGTERM');
           await child.expectExit();
         },
