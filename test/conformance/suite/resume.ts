@@ -272,5 +272,48 @@ export const resuming: Topic = {
         await current.call('process/terminate', { processId: 'p' });
       },
     },
+    {
+      id: 'RES-12',
+      title:
+        'the conversation of a client in the field goes its way: start, loss, resume, read, and a third connection',
+      covers: ['initialize', 'process/start', 'process/output', 'process/read'],
+      over: 'shared',
+      run: async (context) => {
+        const { client, greeting } = await first(context);
+        const argv = ['/bin/sh', '-c', 'echo up; sleep 1; echo down; exit 4'];
+        const params = { ...client.startParams({ processId: 'slow', argv }), env: { PATH: '/usr/bin:/bin' } };
+        const { sessionId: resumeSessionId } = greeting;
+        expect(await client.call('process/start', params)).toEqual({
+          processId: 'slow',
+          sandboxType: 'none',
+        });
+        await client.output(client.process('slow'), 'stdout', 'up\n');
+        expect(client.process('slow').firstSeq).toBe(1);
+        await drop(client);
+        const back = await resume(context, resumeSessionId);
+        expect(back.answers[0]?.result).toMatchObject({ sessionId: resumeSessionId });
+        back.notify('initialized', {});
+        await eventually('the end of the process', async () => {
+          const [slow] = (await back.call('process/list', { includeClosed: true })).processes;
+          return slow?.state === 'closed' ? true : undefined;
+        });
+        const read = { processId: 'slow', afterSeq: 1, waitMs: 0 };
+        expect((await back.request('process/read', read)).result).toMatchObject({
+          chunks: [{ seq: 2, stream: 'stdout', chunk: 'ZG93bgo=' }],
+          nextSeq: 5,
+          exited: true,
+          exitCode: 4,
+          closed: true,
+          failure: null,
+          sandboxDenied: false,
+        });
+        const thief = await context.connect();
+        const error = await thief.refused('initialize', { clientName: 'thief', resumeSessionId });
+        expect(error.code).toBe(-32010);
+        expect(error.message).toContain(
+          `session ${resumeSessionId} is already attached to another connection`,
+        );
+      },
+    },
   ],
 };
