@@ -140,6 +140,11 @@ export class ExecClient implements AsyncDisposable {
     return this.#link.greeting.sessionId;
   }
 
+  /** Whoever has it can take this session over, and make keys to its processes. undefined where the executor knows no such thing. */
+  get sessionSecret(): string | undefined {
+    return this.#link.greeting.sessionSecret;
+  }
+
   /** What the executor says of its environment; undefined for an executor of May 2026. */
   get environment(): EnvironmentInfo | undefined {
     return this.#link.greeting.environment;

@@ -102,6 +102,11 @@ export class ProcessTable {
     return this.#processes.size - this.#retentions.size;
   }
 
+  /** Those that have closed, and are still readable. */
+  get closedCount(): number {
+    return this.#retentions.size;
+  }
+
   list(): ManagedProcess[] {
     return [...this.#processes.values()];
   }

@@ -12,7 +12,7 @@ import { transferHandlers } from './handlers/transfer.ts';
 import { processHandlers } from './handlers/process.ts';
 import { searchHandlers } from './handlers/search.ts';
 import { watchHandlers } from './handlers/watch.ts';
-import { SessionRegistry } from './session-registry.ts';
+import { type SessionLoad, SessionRegistry } from './session-registry.ts';
 
 export interface ExecServerOptions {
   /** The executor's own variables: what envPolicy takes from. */
@@ -27,6 +27,11 @@ export interface ExecServerOptions {
   readonly detachedSessionMs?: number | undefined;
   /** The path of ripgrep, or "off". Looked for in the PATH of `env` if absent. */
   readonly ripgrep?: string | undefined;
+}
+
+/** What an executor holds. */
+export interface Load extends SessionLoad {
+  readonly connections: number;
 }
 
 /** An executor. Every transport meets here: `serve` is the same for all of them. */
@@ -61,13 +66,8 @@ export class ExecServer {
   }
 
   /** What is there now, for metrics and tests. */
-  get load(): { readonly connections: number; readonly sessions: number; readonly processes: number } {
-    const { sessions } = this.#shared;
-    return {
-      connections: this.#connections.size,
-      sessions: sessions.size,
-      processes: sessions.liveProcesses,
-    };
+  get load(): Load {
+    return { connections: this.#connections.size, ...this.#shared.sessions.load };
   }
 
   get draining(): boolean {

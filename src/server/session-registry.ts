@@ -9,6 +9,15 @@ export interface SessionRegistryOptions extends ProcessTableOptions {
   readonly detachedSessionMs?: number | undefined;
 }
 
+/** What the sessions hold. */
+export interface SessionLoad {
+  readonly sessions: number;
+  /** Those that have not closed. */
+  readonly processes: number;
+  /** Those that have, and are still readable. */
+  readonly closedProcesses: number;
+}
+
 /** What a session belongs to for a while: a connection. */
 export interface SessionOwner {
   /** Another connection has taken the session over: this one is no longer to touch it. */
@@ -34,15 +43,13 @@ export class SessionRegistry {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
-  /** Processes of all sessions that have not closed. */
-  get liveProcesses(): number {
-    let count = 0;
-    for (const { session } of this.#entries.values()) count += session.processes.liveCount;
-    return count;
+  get load(): SessionLoad {
+    const tables = [...this.#entries.values()].map(({ session }) => session.processes);
+    return {
+      sessions: tables.length,
+      processes: tables.reduce((sum, table) => sum + table.liveCount, 0),
+      closedProcesses: tables.reduce((sum, table) => sum + table.closedCount, 0),
+    };
   }
 
   create(owner: SessionOwner): Session {

@@ -2,16 +2,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+import type { Load } from '../../src/server/exec-server.ts';
 import { within } from './faults-proc.ts';
 
 const program = fileURLToPath(new URL('chaos-executor-main.ts', import.meta.url));
 const answerMs = 30_000;
 
 /** What an executor holds. */
-export interface Gauges {
-  readonly connections: number;
-  readonly sessions: number;
-  readonly processes: number;
+export interface Gauges extends Load {
   readonly residentBytes: number;
   readonly heapBytes: number;
   readonly descriptors: number;

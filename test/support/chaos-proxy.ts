@@ -38,6 +38,8 @@ export interface ChaosProxy extends AsyncDisposable {
   readonly connections: number;
   /** Something happens to each connection that is there now. */
   strike(fault: Fault): void;
+  /** Shut: a new connection is ended at once. */
+  shut(shut: boolean): void;
 }
 
 /** Milliseconds that an executor's half of a dead connection stays open. */
@@ -72,6 +74,7 @@ export async function startChaosProxy(
   const happened: PlannedFault[] = [];
   const pairs = new Set<Pair>();
   let connections = 0;
+  let isShut = false;
 
   const due = (direction: Direction, until: number): PlannedFault | undefined => {
     const index = waiting.findIndex((one) => one.direction === direction && one.after < until);
@@ -80,6 +83,7 @@ export async function startChaosProxy(
 
   const server = createServer({ noDelay: true }, (near) => {
     connections += 1;
+    if (isShut) return void near.destroy();
     const far = connect({ port: Number(port), host: hostname, noDelay: true });
     const pair = new Pair(near, far);
     pairs.add(pair);
@@ -116,6 +120,7 @@ export async function startChaosProxy(
     strike: (fault) => {
       for (const pair of pairs) void pair.suffer(fault, 'up');
     },
+    shut: (shut) => void (isShut = shut),
     [Symbol.asyncDispose]: async () => {
       server.close();
       for (const pair of pairs) pair.destroy();
