@@ -14,12 +14,24 @@ export class ConfigError extends Error {
 
 const Bytes = z.union([z.string().regex(/^\d+$/).transform(Number), z.number()]).pipe(z.int().nonnegative());
 
+/** Up to the longest that a timer takes. */
+const Seconds = z
+  .union([
+    z
+      .string()
+      .regex(/^\d+(\.\d+)?$/)
+      .transform(Number),
+    z.number(),
+  ])
+  .pipe(z.number().nonnegative().max(2_147_483));
+
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),
   logLevel: z.enum(logLevels).default('warn'),
   journalDir: z.string().min(1).optional(),
   journalDiskBytes: Bytes.default(limits.journalDiskBytes),
   journalDiskTotalBytes: Bytes.default(limits.journalDiskTotalBytes),
+  detachedSessionSeconds: Seconds.default(limits.detachedSessionMs / 1000),
   /** A path, or "off". */
   ripgrep: z.string().optional(),
 });
@@ -33,6 +45,7 @@ const variables = {
   journalDir: 'EXEC_SERVER_JOURNAL_DIR',
   journalDiskBytes: 'EXEC_SERVER_JOURNAL_DISK_BYTES',
   journalDiskTotalBytes: 'EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES',
+  detachedSessionSeconds: 'EXEC_SERVER_DETACHED_SESSION_SECONDS',
   ripgrep: 'EXEC_SERVER_RIPGREP',
 } as const;
 

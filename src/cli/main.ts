@@ -51,6 +51,10 @@ export async function main(args: readonly string[]): Promise<number> {
     )
     .option('--journal-disk-bytes <n>', 'disk for the output of one process (default: 256 MiB)')
     .option('--journal-disk-total-bytes <n>', 'disk for the output of all processes (default: 1 GiB)')
+    .option(
+      '--detached-session-seconds <n>',
+      'how long a session waits for its client to come back (default: 80)',
+    )
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),

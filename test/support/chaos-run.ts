@@ -7,7 +7,7 @@ import { within } from './faults-proc.ts';
 /** Faults of one run at most. */
 const mostFaults = 20;
 /** Bytes over which they are spread: what a run sends anyway. */
-const spread = { up: 150_000, down: 500_000 };
+const spread = { up: 500_000, down: 3_000_000 };
 const callTimeoutMs = 20_000;
 /** What a settled call may be late on a loaded machine. */
 const slackMs = 5_000;

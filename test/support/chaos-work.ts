@@ -39,7 +39,7 @@ function numbers(from: number, to: number): string {
 
 /** A process that writes on both of its streams, in bursts, while the connection comes and goes. */
 async function talker({ client, chance, folder }: Bench): Promise<void> {
-  const [bursts, lines] = [3 + chance.below(4), 1000 + chance.below(5000)];
+  const [bursts, lines] = [3 + chance.below(10), 1000 + chance.below(20_000)];
   const script = `for i in $(seq ${bursts}); do seq ${lines}; seq $i >&2; sleep 0.0${1 + chance.below(9)}; done; exit 5`;
   const child = await client.start({ argv: ['/bin/sh', '-c', script], cwd: folder, env: plain });
   const all = Promise.all([digestOf(child.stdout), digestOf(child.stderr), child.exited, child.closed]);
@@ -56,7 +56,7 @@ async function terminal({ client, chance, folder }: Bench): Promise<void> {
   const script =
     'stty -echo; echo ready; while read line; do [ "$line" = end ] && exit 7; echo "heard $line"; done';
   const child = await client.start({ argv: ['/bin/sh', '-c', script], cwd: folder, env: plain, tty: true });
-  const rounds = 4 + chance.below(8);
+  const rounds = 4 + chance.below(20);
   let text = '';
   let asked = 0;
   for await (const piece of child.pty.text()) {
@@ -78,7 +78,7 @@ async function input({ client, chance, folder }: Bench): Promise<void> {
   const child = await client.start({ argv: ['/bin/cat'], cwd: folder, env: plain, pipeStdin: true });
   const echo = digestOf(child.stdout);
   const sent = createHash('sha256');
-  const writes = 15 + chance.below(25);
+  const writes = 20 + chance.below(60);
   for (let number = 0; number < writes; number++) {
     const part = `${number}:${'x'.repeat(chance.below(4000))}\n`;
     sent.update(part);
@@ -93,7 +93,7 @@ async function input({ client, chance, folder }: Bench): Promise<void> {
 async function starts({ client, chance, folder }: Bench): Promise<void> {
   const trace = path.join(folder, 'trace');
   await writeFile(trace, '');
-  const count = 4 + chance.below(8);
+  const count = 4 + chance.below(16);
   for (let number = 0; number < count; number++) {
     const argv = ['/bin/sh', '-c', 'echo "$0" >> trace; echo "$0"', String(number)];
     const child = await client.start({ argv, cwd: folder, env: plain });
@@ -116,7 +116,7 @@ async function files({ client, chance, folder }: Bench): Promise<void> {
     expect(Buffer.from(await client.files.readFile(small)).toString()).toBe(text);
     expect((await client.files.stat(small)).size).toBe(text.length);
   }
-  const content = Buffer.alloc(100_000 + chance.below(200_000), `${chance.below(1e9)} `);
+  const content = Buffer.alloc(100_000 + chance.below(1_000_000), `${chance.below(1e9)} `);
   await writeFile(large, content);
   const { sha256 } = await insist(ConnectionError, () => client.files.upload(large, copy));
   expect(sha256).toBe(digest(content));

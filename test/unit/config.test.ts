@@ -82,6 +82,7 @@ describe('serveConfig', () => {
       logLevel: 'warn',
       journalDiskBytes: limits.journalDiskBytes,
       journalDiskTotalBytes: limits.journalDiskTotalBytes,
+      detachedSessionSeconds: 80,
     });
   });
 
@@ -96,6 +97,7 @@ describe('serveConfig', () => {
       EXEC_SERVER_JOURNAL_DIR: '/var/journal',
       EXEC_SERVER_JOURNAL_DISK_BYTES: '1000',
       EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES: '2000',
+      EXEC_SERVER_DETACHED_SESSION_SECONDS: '0.5',
       EXEC_SERVER_UNKNOWN: 'ignored',
     };
     expect(serveConfig({ logLevel: 'error', journalDiskBytes: '0' }, env)).toEqual({
@@ -104,6 +106,7 @@ describe('serveConfig', () => {
       journalDir: '/var/journal',
       journalDiskBytes: 0,
       journalDiskTotalBytes: 2000,
+      detachedSessionSeconds: 0.5,
     });
   });
 
@@ -120,6 +123,9 @@ describe('serveConfig', () => {
     [{ journalDiskBytes: '  ' }, '--journal-disk-bytes: '],
     [{ journalDiskTotalBytes: 'all' }, '--journal-disk-total-bytes: '],
     [{ journalDiskTotalBytes: '99999999999999999999' }, '--journal-disk-total-bytes: '],
+    [{ detachedSessionSeconds: '-1' }, '--detached-session-seconds: '],
+    [{ detachedSessionSeconds: '1e9' }, '--detached-session-seconds: '],
+    [{ detachedSessionSeconds: '9999999' }, '--detached-session-seconds: '],
   ])('names the flag that is wrong: %j', (flags, named) => {
     expect(problem(flags)).toContain(named);
   });
