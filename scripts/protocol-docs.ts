@@ -15,6 +15,7 @@ interface Row {
   readonly params: z.ZodType;
   readonly result?: z.ZodType;
   readonly gate?: string;
+  readonly replay?: string;
   readonly extension?: true;
   readonly summary: string;
 }
@@ -78,12 +79,16 @@ function methodIndex(): string {
     `[${code(name)}](#${anchor(name)})`,
     row.summary,
     row.gate ?? '',
+    row.replay ?? '',
     row.extension ? 'yes' : '',
   ]);
   return [
     'Gate: `connection` methods may be called at once, `session` methods once `initialized` is sent. Extensions are not part of the ' +
       'protocol of the codex executor; `environmentInfo.capabilities.execServer.methods` names what an executor answers.',
-    table(['Method', 'What it does', 'Gate', 'Extension'], rows),
+    'Replay: what a client may do with a call whose connection was lost before the answer. `safe`: call again. `once`: call again with the ' +
+      'same `startId` or `writeId`, by which the executor recognises it. `never`: whether it was carried out is unknown, so look. `bound`: ' +
+      'it belonged to the connection and has ended with it.',
+    table(['Method', 'What it does', 'Gate', 'Replay', 'Extension'], rows),
   ].join('\n\n');
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { Chance } from './faults-random.ts';
+import type { Chance } from './faults-random.ts';
 
 /** `up`: from the client to the executor. */
 export type Direction = 'up' | 'down';

@@ -12,7 +12,7 @@ interface Home {
   readonly client: WireClient;
   readonly sessionId: string;
   /** What the session's client would give to somebody else. */
-  key(role: AttachRole, processId?: string): string;
+  readonly key: (role: AttachRole, processId?: string) => string;
 }
 
 async function home(context: Context): Promise<Home> {
