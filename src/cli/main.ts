@@ -140,6 +140,11 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option(
+      '--reconnect <seconds>',
+      'how long to try to come back to --url when the connection is lost (default: 60)',
+      secondsOrNone,
+    )
     .option('--command <text>', 'a shell command that starts an executor on its standard streams');
 }
 
@@ -156,6 +161,10 @@ function once(name: string): (value: string, previous: string | undefined) => st
 
 function append(value: string, previous: string[] = []): string[] {
   return [...previous, value];
+}
+
+function secondsOrNone(value: string): number {
+  return value === '0' ? 0 : seconds(value);
 }
 
 function seconds(value: string): number {

@@ -1,4 +1,4 @@
-import { ExecClient } from '../client/exec-client.ts';
+import { type ConnectionEvent, ExecClient } from '../client/exec-client.ts';
 import { ConfigError, ownVariables } from '../config.ts';
 import { connectLocal } from '../environments/local.ts';
 
@@ -6,6 +6,8 @@ import { connectLocal } from '../environments/local.ts';
 export interface TargetFlags {
   readonly url?: string;
   readonly command?: string;
+  /** Seconds. */
+  readonly reconnect?: number;
 }
 
 export interface Target extends AsyncDisposable {
@@ -25,7 +27,11 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
   if (flags.url !== undefined || flags.command !== undefined) {
     const client = await ExecClient.connect(
       flags.url === undefined ? { command: shellCommand(flags.command ?? '') } : { url: flags.url },
-      { clientName },
+      {
+        clientName,
+        onConnection: tell,
+        ...(flags.reconnect !== undefined && { reconnectMs: flags.reconnect * 1000 }),
+      },
     );
     return {
       client,
@@ -41,6 +47,16 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
     isLocal: true,
     [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
   };
+}
+
+/** A user who sees nothing happen wants to know why. In a terminal that is raw a line needs both of its ends. */
+function tell(event: ConnectionEvent): void {
+  const texts = {
+    disconnected: 'the connection is lost; trying to get it back',
+    reconnected: 'it is back',
+    lost: '',
+  };
+  if (texts[event.kind] !== '') process.stderr.write(`exec-server: ${texts[event.kind]}\r\n`);
 }
 
 /** As for ssh's ProxyCommand, the user's own text is a shell's; `exec` leaves no shell between. */

@@ -170,7 +170,12 @@ export class SessionLink {
     ) {
       return this.#end(reason, displaced ? new ConnectionError('displaced', error.message) : error);
     }
-    const back = this.#comeBack(reconnectMs);
+    // An executor that shuts down takes its sessions along; a proxy that is replaced is back soon.
+    const isLeaving = reason.kind === 'goingAway';
+    const back = this.#comeBack(
+      isLeaving ? Math.min(reconnectMs, limits.reconnectGoingAwayMs) : reconnectMs,
+      error,
+    );
     this.#state = { kind: 'down', back };
     this.#events.onConnection({ kind: 'disconnected', reason });
     back.catch((failure: unknown) => {
@@ -188,12 +193,14 @@ export class SessionLink {
   }
 
   /** The one attempt to get the session back, for everybody who waits. */
-  async #comeBack(reconnectMs: number): Promise<Link> {
+  async #comeBack(reconnectMs: number, lost: ConnectionError): Promise<Link> {
     const begin = performance.now();
     let attempts = 0;
-    let last: unknown;
+    let last: unknown = lost;
     const late = (): ConnectionError =>
-      new ConnectionError('lost', `The session did not come back within ${reconnectMs} ms.`, { cause: last });
+      new ConnectionError('lost', `${lost.message}; it did not come back within ${reconnectMs} ms.`, {
+        cause: last,
+      });
     return withDeadline(reconnectMs, late, this.#closing.signal, async (signal) => {
       for (const wait of backoff({ firstMs: limits.reconnectFirstMs, mostMs: limits.reconnectMostMs })) {
         await pause(wait, signal);

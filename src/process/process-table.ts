@@ -26,6 +26,7 @@ export class ProcessTable {
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #retentions = new Map<ManagedProcess, NodeJS.Timeout>();
   readonly #starts = new Map<string, KnownStart>();
+  #isKept = false;
   #disposed = false;
 
   constructor(options: ProcessTableOptions) {
@@ -111,6 +112,16 @@ export class ProcessTable {
     return [...this.#processes.values()];
   }
 
+  /** While it is set, no process is forgotten for its age. Afterwards each has its whole time again. */
+  set kept(kept: boolean) {
+    this.#isKept = kept;
+    if (kept) return;
+    for (const [process, timer] of this.#retentions) {
+      clearTimeout(timer);
+      this.#retain(process);
+    }
+  }
+
   /** Ends every process and forgets it. */
   async dispose(reason: EndReason, graceMs: number): Promise<void> {
     this.#disposed = true;
@@ -135,8 +146,8 @@ export class ProcessTable {
   #retain(process: ManagedProcess): void {
     if (this.#disposed) return;
     const timer = setTimeout(() => {
-      // A slow connection has not had everything yet.
-      if (process.journal.watched) this.#retain(process);
+      // The client is away, or its connection is slow and has not had everything yet.
+      if (this.#isKept || process.journal.watched) this.#retain(process);
       else this.#forget(process);
     }, this.#options.closedRetentionMs ?? limits.closedRetentionMs);
     timer.unref();

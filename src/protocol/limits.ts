@@ -163,6 +163,8 @@ export const limits = {
   clientPingIntervalMs: 15_000,
   /** Milliseconds that a client tries to get back to its session: below detachedSessionMs, so that it is still there at the end. */
   reconnectMs: 60_000,
+  /** The same after an executor, or a proxy before it, has said that it goes away. */
+  reconnectGoingAwayMs: 5_000,
   /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
   reconnectFirstMs: 100,
   reconnectMostMs: 5_000,

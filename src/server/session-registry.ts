@@ -85,6 +85,7 @@ export class SessionRegistry {
     if (claim.secret !== undefined && !proven)
       throw invalidRequest('The secret is not the one of this session.');
     if ('timers' in entry) for (const timer of entry.timers) clearTimeout(timer);
+    session.processes.kept = false;
     this.#entries.set(id, { session, owner });
     if ('owner' in entry) entry.owner.displaced();
     return session;
@@ -97,6 +98,7 @@ export class SessionRegistry {
     const timers: NodeJS.Timeout[] = [];
     const detached = { session, timers };
     this.#entries.set(session.id, detached);
+    session.processes.kept = true;
     /** What was armed for this detachment does nothing in another one. */
     const after = (milliseconds: number, action: () => void): void => {
       timers.push(setTimeout(() => this.#entries.get(session.id) === detached && action(), milliseconds));

@@ -315,5 +315,33 @@ export const resuming: Topic = {
         );
       },
     },
+    {
+      id: 'RES-13',
+      title:
+        'a process that closes while its client is away is kept as long as its session, and has its whole retention then',
+      covers: ['initialize', 'process/read', 'process/list'],
+      over: ['memory'],
+      run: async (context) => {
+        const executor = await context.own({ closedRetentionMs: 200 });
+        const client = await context.connect(executor);
+        const greeting = await client.handshake();
+        await client.run({ processId: 'early', argv: ['/bin/echo', 'x'] });
+        await client.start({ processId: 'late', argv: ['/bin/sleep', '0.7'] });
+        const [, late] = (await client.call('process/list', { includeClosed: true })).processes;
+        await drop(client);
+        await eventually('the end of the later process', async () =>
+          (await isRunning(late?.pid ?? 0)) ? undefined : true,
+        );
+        const back = await context.connect(executor);
+        await comeBack(back, greeting, []);
+        back.notify('initialized');
+        const read = await back.call('process/read', { processId: 'early' });
+        expect(read).toMatchObject({ closed: true, chunks: [{ seq: 1 }] });
+        await eventually('both to be forgotten', async () => {
+          const { processes } = await back.call('process/list', { includeClosed: true });
+          return processes.length === 0 ? true : undefined;
+        });
+      },
+    },
   ],
 };
