@@ -4,9 +4,11 @@ import { RpcError } from '../protocol/errors.ts';
 import type { WireParams } from '../protocol/methods.ts';
 import type { Resume } from '../protocol/session.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
+import { toError } from '../support/to-error.ts';
 import type { Call } from './call.ts';
 import type { Greeting, Link } from './link.ts';
 import type { Receivers } from './notifications.ts';
+import { catchUp } from './catch-up.ts';
 import { CompletionUnknownError } from './completion-unknown-error.ts';
 import { RemoteProcess } from './remote-process.ts';
 
@@ -78,7 +80,9 @@ export class RemoteProcesses {
           'The executor no longer has the process: it closed while there was no connection.',
         );
     }
+    const sendsMissed = this.#options.greeting().sessionSecret !== undefined;
     for (const [localId, entry] of this.#entries) {
+      if (!sendsMissed && entry.started) await this.#catchUp(link, localId, entry, signal);
       if (entry.attach === undefined || !entry.started) continue;
       try {
         const params = { ...entry.attach, localId, afterSeq: entry.process.lastSeq };
@@ -123,6 +127,21 @@ export class RemoteProcesses {
     entry.started = true;
     process.closed.then(forget, forget);
     return process;
+  }
+
+  async #catchUp(link: Link, id: string, entry: Entry, signal: AbortSignal): Promise<void> {
+    try {
+      await catchUp(link, entry.process, id, signal);
+    } catch (error) {
+      if (error instanceof ConnectionError || signal.aborted) throw error;
+      this.#entries.delete(id);
+      const gone = 'The executor no longer has the process.';
+      entry.process.fail(
+        error instanceof RpcError ? new ConnectionError('expired', gone, { cause: error }) : toError(error),
+      );
+      // Nobody will look after it any more.
+      link.peer.call('process/terminate', { processId: id }).catch(() => {});
+    }
   }
 
   #giveUp(id: string, { process }: Entry, message: string): void {

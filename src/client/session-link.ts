@@ -131,10 +131,11 @@ export class SessionLink {
     }
   }
 
-  /** An executor that remembers the ids of writes and starts. One of May 2026 takes a write twice. */
+  /** Whether the executor knows a repeated call by an id in it. Those of others know writes; those of May 2026 are never come back to. */
   #recognises(method: Method, params: unknown): boolean {
     const { writeId, startId } = params as { writeId?: unknown; startId?: unknown };
-    return method === 'process/start' ? startId !== undefined : writeId !== undefined;
+    if (method === 'process/start') return startId !== undefined && this.greeting.sessionSecret !== undefined;
+    return writeId !== undefined;
   }
 
   async #connect(
@@ -166,7 +167,8 @@ export class SessionLink {
       this.#closing.signal.aborted ||
       reconnectMs <= 0 ||
       final.has(reason.kind) ||
-      this.greeting.sessionSecret === undefined
+      // Of May 2026, when reads told no exit and writes were done twice.
+      this.greeting.environment === undefined
     ) {
       return this.#end(reason, displaced ? new ConnectionError('displaced', error.message) : error);
     }
@@ -230,8 +232,9 @@ export class SessionLink {
     const late = (): ConnectionError =>
       new ConnectionError('timeout', `No session with the executor after ${connectTimeoutMs} ms.`);
     return withDeadline(connectTimeoutMs, late, outer, async (signal) => {
-      const resume = { secret: sessionSecret, cursors: this.#events.cursors() };
-      const { link, greeting } = await this.#connect({ resumeSessionId: sessionId, resume }, signal);
+      const resume = sessionSecret && { secret: sessionSecret, cursors: this.#events.cursors() };
+      const params = { resumeSessionId: sessionId, ...(resume && { resume }) };
+      const { link, greeting } = await this.#connect(params, signal);
       try {
         if (greeting.sessionId !== sessionId)
           throw new ConnectionError('protocol', 'The executor answered with another session.');
@@ -248,7 +251,7 @@ export class SessionLink {
 
 interface WireResume {
   readonly resumeSessionId: string;
-  readonly resume: { readonly secret: string | undefined; readonly cursors: Resume['cursors'] };
+  readonly resume?: { readonly secret: string; readonly cursors: Resume['cursors'] };
 }
 
 /** Answers to `initialize` that may be another one soon. */
