@@ -151,7 +151,7 @@ describe('a client whose connection is lost', () => {
       failure(client.call('environment/status', undefined)),
       failure(client.files.writeFile(file, 'x')),
     ]);
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    expect(performance.now() - begin).toBeLessThan(5_000);
     for (const error of [safe, never]) expect(error).toBeInstanceOf(ConnectionError);
     expect(safe).toMatchObject({ name: 'ConnectionError', reason: 'timeout' });
     proxy.shut(false);

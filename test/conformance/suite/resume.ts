@@ -256,11 +256,11 @@ export const resuming: Topic = {
       over: ['memory'],
       run: async (context) => {
         const { client, greeting } = await first(context);
-        const onDisconnect = { terminateAfterMs: 400 };
+        const onDisconnect = { terminateAfterMs: 1500 };
         await client.start({ processId: 'p', argv: ['/bin/sleep', '600'], onDisconnect });
         let current = client;
         // Longer in all than the time that it has for each.
-        for (const begin = performance.now(); performance.now() - begin < 800;) {
+        for (const begin = performance.now(); performance.now() - begin < 2000;) {
           await drop(current);
           const back = await context.connect();
           await comeBack(back, greeting, []);
