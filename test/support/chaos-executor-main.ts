@@ -5,6 +5,7 @@ import { memoryUsage } from 'node:process';
 import { ownVariables } from '../../src/config.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
 import { listenWebSocket } from '../../src/server/listen-websocket.ts';
+import { tuneCollector } from '../../src/support/collector.ts';
 import type { Gauges } from './chaos-executor.ts';
 
 /*
@@ -12,6 +13,8 @@ import type { Gauges } from './chaos-executor.ts';
  * it holds.
  */
 const [detachedSessionMs, closedRetentionMs] = process.argv.slice(2).map(Number);
+// As the command `serve` does.
+tuneCollector();
 const lag = monitorEventLoopDelay({ resolution: 1 });
 lag.enable();
 

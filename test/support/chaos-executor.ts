@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 
 import type { Load } from '../../src/server/exec-server.ts';
 import { within } from './faults-proc.ts';
@@ -68,13 +69,20 @@ export async function startGaugedExecutor(options: GaugedOptions): Promise<Gauge
   };
 }
 
-/** Waits until the executor holds nothing for anybody: what it then holds, it held before the first client, too. */
-export async function untilIdle(executor: GaugedExecutor, milliseconds: number): Promise<Gauges> {
+/** Waits until the executor holds nothing for anybody; and, where `before` is given, no handle and no timer that it did not hold then. */
+export async function untilIdle(
+  executor: GaugedExecutor,
+  milliseconds: number,
+  before?: Gauges,
+): Promise<Gauges> {
   const end = performance.now() + milliseconds;
   for (;;) {
     const gauges = await executor.gauges();
-    const { connections, sessions, processes } = gauges;
-    if (connections + sessions + processes === 0) return gauges;
+    const { connections, sessions, processes, resources, descriptors } = gauges;
+    const isSame =
+      before === undefined ||
+      (descriptors === before.descriptors && isDeepStrictEqual(resources, before.resources));
+    if (connections + sessions + processes === 0 && isSame) return gauges;
     if (performance.now() > end) throw new Error(`The executor still holds ${JSON.stringify(gauges)}.`);
     await new Promise((resolve) => void setTimeout(resolve, 200));
   }
