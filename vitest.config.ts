@@ -5,7 +5,7 @@ const project = (
   name: string,
   timeout: number,
   group: number,
-  more: { include?: string[]; maxWorkers?: number } = {},
+  more: { include?: string[]; maxWorkers?: number; env?: Record<string, string> } = {},
 ) => ({
   test: {
     name,
@@ -24,6 +24,14 @@ export default defineConfig({
       project('conformance', 60_000, 0, { maxWorkers: 2 }),
       // One after the other, and with the machine to themselves: they load it as far as it goes.
       project('faults', 180_000, 1, { maxWorkers: 1 }),
+      // The conformance cases that meet an executor over a WebSocket once more, by a road on which everything comes late and in pieces.
+      project('chaos', 120_000, 2, {
+        include: ['websocket', 'replay', 'client', '*/websocket', 'search/transports'].map(
+          (file) => `test/conformance/${file}.test.ts`,
+        ),
+        maxWorkers: 2,
+        env: { EXEC_SERVER_TEST_ROAD: 'chaos' },
+      }),
       project('soak', 180_000, 2, { maxWorkers: 1 }),
       project('interop', 240_000, 2, { maxWorkers: 1 }),
       project('container', 240_000, 3, { maxWorkers: 1 }),

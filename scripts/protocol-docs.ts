@@ -15,6 +15,7 @@ interface Row {
   readonly params: z.ZodType;
   readonly result?: z.ZodType;
   readonly gate?: string;
+  readonly replay?: string;
   readonly extension?: true;
   readonly summary: string;
 }
@@ -45,6 +46,8 @@ const closings: Readonly<Record<CloseReason['kind'], string>> = {
   policyViolation: 'The handshake was not done within `handshakeMs`.',
   tooBig: 'A message was longer than `messageBytes`.',
   internalError: 'Not sent by this release; understood from other executors.',
+  displaced:
+    'The session was resumed on another connection with its secret. A client does not come back by itself: another one has the session.',
   lost: 'The connection broke without a word: no Close frame, a pipe that failed, or no sign of life (then 1001 is sent, in case that somebody hears it).',
 };
 
@@ -76,12 +79,16 @@ function methodIndex(): string {
     `[${code(name)}](#${anchor(name)})`,
     row.summary,
     row.gate ?? '',
+    row.replay ?? '',
     row.extension ? 'yes' : '',
   ]);
   return [
     'Gate: `connection` methods may be called at once, `session` methods once `initialized` is sent. Extensions are not part of the ' +
       'protocol of the codex executor; `environmentInfo.capabilities.execServer.methods` names what an executor answers.',
-    table(['Method', 'What it does', 'Gate', 'Extension'], rows),
+    'Replay: what a client may do with a call whose connection was lost before the answer. `safe`: call again. `once`: call again with the ' +
+      'same `startId` or `writeId`, by which the executor recognises it. `never`: whether it was carried out is unknown, so look. `bound`: ' +
+      'it belonged to the connection and has ended with it.',
+    table(['Method', 'What it does', 'Gate', 'Replay', 'Extension'], rows),
   ].join('\n\n');
 }
 

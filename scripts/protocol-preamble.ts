@@ -1,3 +1,5 @@
+import { limits } from '../src/protocol/limits.ts';
+
 /** The part of docs/protocol.md that no schema says. */
 export const preamble = `# Protocol
 
@@ -36,9 +38,31 @@ Before that, other methods are answered with -32600. \`initialize\` can succeed 
 An executor that is shutting down refuses new sessions and starts with -32011 and \`data.kind\` \`draining\`. A session belongs to whom the
 token of its connection stands for; for others it does not exist.
 
-A session outlives its connection by \`detachedSessionMs\`, and its processes go on. A client that comes back names the session in
-\`resumeSessionId\`. It then gets pushed what is new, and reads what it missed with \`process/read\` from its last sequence number. A
-session that still has its old connection is refused with -32010; trying again shortly is right.
+## Sessions
+
+A session outlives its connection by \`detachedSessionMs\`, and its processes go on, unless their \`onDisconnect\` says otherwise. A client that
+comes back names the session in \`resumeSessionId\`. A session that still has its old connection is refused with -32010; trying again
+shortly is right.
+
+* Without \`resume.cursors\` only new events are sent, and the client reads what it missed with \`process/read\` from its last sequence number.
+* With them, everything behind each cursor is sent once and in order. Nothing is sent before \`initialized\`. \`process/attach\` does the same later.
+* The answer to \`initialize\` carries the \`sessionSecret\`. A client that shows it in \`resume.secret\` takes the session over from a connection
+  that seems alive, which is closed as \`displaced\`. A wrong one is refused.
+* A request that was being carried out when its connection was lost is carried out to its end, without an answer. A process that was being
+  started then is in \`process/list\`, or its id is free. A start with its \`startId\` and a write with its \`writeId\` may be sent again: they are
+  answered with \`duplicate\` and done once. The session remembers the last ${limits.startIds} starts, a process the last ${limits.writeIds} writes.
+
+## Several connections at one process
+
+Whoever has the key of a process attaches to it from a session of its own, by \`process/attach\`. The client of the process's session makes keys
+from its secret, one for each process and role, and hands them on as it likes; they are good as long as the session.
+
+* Each attachment has its own cursor. One that does not read holds up nobody.
+* There is one owner at most. Another one that attaches as owner makes it a writer; when the owner leaves, the connection of the session
+  owns the process again, and it may take it back at any time. It may always terminate the process.
+* \`process/attachments\` tells every attachment when one comes, goes, hands over or resizes. It is not sent where only the session itself is attached.
+* The \`resizePolicy\` of the start says whose size counts.
+* An attachment ends with its connection. The processes end with their session, whoever is attached.
 
 ## Order
 

@@ -16,7 +16,17 @@ export class ConfigError extends Error {
 
 const Bytes = z.union([z.string().regex(/^\d+$/).transform(Number), z.number()]).pipe(z.int().nonnegative());
 
+/** Up to the longest that a timer takes. */
 const Seconds = z
+  .union([
+    z
+      .string()
+      .regex(/^\d+(\.\d+)?$/)
+      .transform(Number),
+    z.number(),
+  ])
+  .pipe(z.number().nonnegative().max(2_147_483));
+const WholeSeconds = z
   .union([
     z
       .string()
@@ -36,6 +46,7 @@ const ServeConfig = z.strictObject({
   journalDir: z.string().min(1).optional(),
   journalDiskBytes: Bytes.default(limits.journalDiskBytes),
   journalDiskTotalBytes: Bytes.default(limits.journalDiskTotalBytes),
+  detachedSessionSeconds: Seconds.default(limits.detachedSessionMs / 1000),
   /** A path, or "off". */
   ripgrep: z.string().optional(),
   limit: Limits.default({}),
@@ -46,7 +57,7 @@ const ServeConfig = z.strictObject({
   wsSharedSecretFile: z.string().min(1).optional(),
   wsIssuer: z.string().optional(),
   wsAudience: z.string().optional(),
-  wsMaxClockSkewSeconds: Seconds.optional(),
+  wsMaxClockSkewSeconds: WholeSeconds.optional(),
 });
 
 type Checked = z.output<typeof ServeConfig>;
@@ -63,6 +74,7 @@ const variables = {
   journalDir: 'EXEC_SERVER_JOURNAL_DIR',
   journalDiskBytes: 'EXEC_SERVER_JOURNAL_DISK_BYTES',
   journalDiskTotalBytes: 'EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES',
+  detachedSessionSeconds: 'EXEC_SERVER_DETACHED_SESSION_SECONDS',
   ripgrep: 'EXEC_SERVER_RIPGREP',
   limit: 'EXEC_SERVER_LIMITS',
   unauthenticated: 'EXEC_SERVER_UNAUTHENTICATED',

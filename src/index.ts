@@ -1,8 +1,11 @@
 /** The public names of the library: an executor for one's own host, and the client of any. */
 export {
   type Address,
+  type AttachOptions,
   type Close,
+  CompletionUnknownError,
   type ConnectOptions,
+  type ConnectionEvent,
   ExecClient,
   type ExecutorCommand,
   type Exit,
@@ -14,6 +17,7 @@ export {
   type GrepOptions,
   type GrepSummary,
   type OutputView,
+  type ProcessAttachments,
   type RemoteFiles,
   type RemoteGrep,
   type RemoteProcess,

@@ -61,6 +61,10 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--ws-audience <text>', 'signed-bearer-token: the audience that tokens must name')
     .option('--ws-max-clock-skew-seconds <n>', 'signed-bearer-token: how far clocks may differ (default: 30)')
     .option('--unauthenticated', 'listen where other machines reach it, and ask nobody who they are')
+    .option(
+      '--detached-session-seconds <n>',
+      'how long a session waits for its client to come back (default: 80)',
+    )
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
@@ -146,6 +150,11 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option(
+      '--reconnect <seconds>',
+      'how long to try to come back to --url when the connection is lost (default: 60)',
+      secondsOrNone,
+    )
     .option('--command <text>', 'a shell command that starts an executor on its standard streams')
     .option('--token-file <path>', 'a file with the bearer token for --url');
 }
@@ -163,6 +172,10 @@ function once(name: string): (value: string, previous: string | undefined) => st
 
 function append(value: string, previous: string[] = []): string[] {
   return [...previous, value];
+}
+
+function secondsOrNone(value: string): number {
+  return value === '0' ? 0 : seconds(value);
 }
 
 function seconds(value: string): number {

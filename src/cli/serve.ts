@@ -21,6 +21,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     journalDirectory: config.journalDir,
     journalDiskBytes: config.journalDiskBytes,
     journalDiskTotalBytes: config.journalDiskTotalBytes,
+    detachedSessionMs: config.detachedSessionSeconds * 1000,
     ripgrep: config.ripgrep,
     limits: config.limit,
   });

@@ -1,4 +1,4 @@
-import { ExecClient } from '../client/exec-client.ts';
+import { type ConnectionEvent, ExecClient } from '../client/exec-client.ts';
 import { ConfigError, clientToken, ownVariables } from '../config.ts';
 import { connectLocal } from '../environments/local.ts';
 
@@ -7,6 +7,8 @@ export interface TargetFlags {
   readonly url?: string;
   readonly command?: string;
   readonly tokenFile?: string;
+  /** Seconds. */
+  readonly reconnect?: number;
 }
 
 export interface Target extends AsyncDisposable {
@@ -31,7 +33,11 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
       flags.url === undefined
         ? { command: shellCommand(flags.command ?? '') }
         : { url: flags.url, token: clientToken(flags.tokenFile, ownVariables()) },
-      { clientName },
+      {
+        clientName,
+        onConnection: tell,
+        ...(flags.reconnect !== undefined && { reconnectMs: flags.reconnect * 1000 }),
+      },
     );
     return {
       client,
@@ -47,6 +53,16 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
     isLocal: true,
     [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
   };
+}
+
+/** A user who sees nothing happen wants to know why. In a terminal that is raw a line needs both of its ends. */
+function tell(event: ConnectionEvent): void {
+  const texts = {
+    disconnected: 'the connection is lost; trying to get it back',
+    reconnected: 'it is back',
+    lost: '',
+  };
+  if (texts[event.kind] !== '') process.stderr.write(`exec-server: ${texts[event.kind]}\r\n`);
 }
 
 /** As for ssh's ProxyCommand, the user's own text is a shell's; `exec` leaves no shell between. */

@@ -20,6 +20,7 @@ export type StreamEvent =
 export class ByteStreams {
   readonly #call: Call;
   readonly #incoming = new Map<string, IncomingBytes>();
+  readonly #writers = new Set<StreamWriter>();
 
   constructor(call: Call) {
     this.#call = call;
@@ -34,6 +35,8 @@ export class ByteStreams {
   fail(error: Error): void {
     for (const stream of this.#incoming.values()) stream.fail(error);
     this.#incoming.clear();
+    for (const writer of this.#writers) writer.fail(error);
+    this.#writers.clear();
   }
 
   /** Opens a stream from the executor. Its bytes come as they are read; when they end, length and digest have been compared. */
@@ -73,8 +76,20 @@ export class ByteStreams {
 
   async openWriter(opener: (streamId: string) => Promise<unknown>): Promise<StreamWriter> {
     const streamId = randomUUID();
-    await opener(streamId);
-    return new StreamWriter(this.#call, streamId);
+    const writer: StreamWriter = new StreamWriter(
+      this.#call,
+      streamId,
+      () => void this.#writers.delete(writer),
+    );
+    // Before the request, so that it is never a writer of a connection that is gone.
+    this.#writers.add(writer);
+    try {
+      await opener(streamId);
+      return writer;
+    } catch (error) {
+      this.#writers.delete(writer);
+      throw error;
+    }
   }
 }
 
@@ -168,14 +183,17 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
 export class StreamWriter {
   readonly #call: Call;
   readonly #streamId: string;
+  readonly #onEnd: () => void;
   readonly #hash = createHash('sha256');
   readonly #ahead = new Set<Promise<void>>();
   #sent = 0;
   #failure: Error | undefined;
+  #isGone = false;
 
-  constructor(call: Call, streamId: string) {
+  constructor(call: Call, streamId: string, onEnd: () => void) {
     this.#call = call;
     this.#streamId = streamId;
+    this.#onEnd = onEnd;
   }
 
   get sent(): number {
@@ -195,10 +213,22 @@ export class StreamWriter {
     await Promise.all(this.#ahead);
     this.#check();
     const params = { streamId: this.#streamId, bytes: this.#sent, sha256: this.#hash.digest('hex') };
-    return this.#call('stream/finish', params, { timeoutMs: finishTimeoutMs });
+    try {
+      return await this.#call('stream/finish', params, { timeoutMs: finishTimeoutMs });
+    } finally {
+      this.#onEnd();
+    }
+  }
+
+  /** The connection of the stream is gone. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.#isGone = true;
   }
 
   async cancel(): Promise<void> {
+    this.#onEnd();
+    if (this.#isGone) return;
     await this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
   }
 

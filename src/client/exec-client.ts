@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { EnvironmentInfo } from '../protocol/environment.ts';
-import { RpcError, errorCodes } from '../protocol/errors.ts';
+import { limits } from '../protocol/limits.ts';
 import { type Method, type Result, type WireParams, requests } from '../protocol/methods.ts';
 import { toFileUri } from '../protocol/path.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { describe } from '../rpc/decode.ts';
-import { Peer } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
 import type { Call, CallOptions } from './call.ts';
@@ -13,9 +12,12 @@ import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
 import { FileEvents } from './file-events.ts';
 import { type Receivers, deliver } from './notifications.ts';
 import { RemoteFiles } from './remote-files.ts';
-import { RemoteProcess } from './remote-process.ts';
+import type { RemoteProcess } from './remote-process.ts';
+import { type AttachOptions, RemoteProcesses } from './remote-processes.ts';
+import { type ConnectionEvent, SessionLink } from './session-link.ts';
 import { type Token, bearerHeader } from './token.ts';
 
+export { CompletionUnknownError } from './completion-unknown-error.ts';
 export type { ExecutorCommand } from './dial.ts';
 export { OutputLostError } from './output-lost-error.ts';
 export type { OutputChunk, OutputView } from './output-view.ts';
@@ -29,11 +31,17 @@ export type {
   RemoteGrep,
 } from './remote-search.ts';
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
-export type { Close, Exit, RemoteProcess, WriteOutcome } from './remote-process.ts';
+export type { Close, Exit, ProcessAttachments, RemoteProcess, WriteOutcome } from './remote-process.ts';
+export type { AttachOptions } from './remote-processes.ts';
+export type { ConnectionEvent } from './session-link.ts';
 export type { Token } from './token.ts';
 
-/** Where the executor is: at a URL, started by a command, or behind a transport that is there already. */
+/**
+ * Where the executor is: at a URL, or behind whatever `dial` opens, which can be opened again; started by a command, or behind a transport
+ * that is there already, which end with the connection.
+ */
 export type Address =
+  | { readonly dial: (signal: AbortSignal) => Promise<Transport> }
   | {
       readonly url: string;
       readonly token?: Token | undefined;
@@ -47,10 +55,16 @@ export interface ConnectOptions {
   readonly clientName?: string;
   /** Milliseconds for the connection and the handshake together; 10,000 if absent. */
   readonly connectTimeoutMs?: number;
-  /** Milliseconds for a call, beyond what it waits for on purpose; 30,000 if absent. */
+  /** Milliseconds for a call, beyond what it waits for on purpose, lost connections included; 30,000 if absent. */
   readonly callTimeoutMs?: number;
   /** Bytes of output of each process that are kept here for a reader that has not come yet; 8 MiB if absent. */
   readonly windowBytes?: number;
+  /** Milliseconds for getting a lost connection's session back; 60,000 if absent. 0: a lost connection is the end. */
+  readonly reconnectMs?: number;
+  /** Milliseconds between two pings; an executor that is silent for two of them counts as lost. 15,000 if absent. */
+  readonly pingIntervalMs?: number;
+  /** Told when the connection is lost, when the session is back, and when it will not come back. */
+  readonly onConnection?: (event: ConnectionEvent) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -70,72 +84,81 @@ const defaultEnvPolicy = {
   includeOnly: [],
 } as const;
 
-/** How the executor takes paths: current ones as file: URIs, those of May 2026 as plain ones. */
-type PathForm = 'uri' | 'plain';
-
-/** A connection to an executor, with one session on it. */
+/** A session with an executor, over one connection after the other. */
 export class ExecClient implements AsyncDisposable {
   readonly #options: ConnectOptions;
-  readonly #peer: Peer;
+  readonly #link: SessionLink;
   readonly #closed = Promise.withResolvers<CloseReason>();
   readonly #draining = Promise.withResolvers<{ readonly graceMs: number }>();
-  readonly #processes = new Map<string, RemoteProcess>();
   readonly #boundCall: Call = (method, params, callOptions) => this.call(method, params, callOptions);
+  readonly #processes: RemoteProcesses;
   readonly #fileEvents = new FileEvents(this.#boundCall);
   /** The files of the environment. */
   readonly files = new RemoteFiles(this.#boundCall, this.#fileEvents, (path) => this.#path(path));
-  readonly #receivers: Receivers = {
-    'process/output': ({ processId, seq, stream, chunk }) =>
-      this.#processes.get(processId)?.receive({ kind: 'output', seq, stream, bytes: chunk }),
-    'process/exited': (event) => this.#processes.get(event.processId)?.receive({ kind: 'exited', ...event }),
-    'process/closed': (event) => this.#processes.get(event.processId)?.receive({ kind: 'closed', ...event }),
-    'process/gap': (gap) => this.#processes.get(gap.processId)?.receive({ kind: 'gap', seq: gap.toSeq, gap }),
-    'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
-    ...this.#fileEvents.receivers,
-  };
-  #sessionId = '';
-  #environment: EnvironmentInfo | undefined;
-  #pathForm: PathForm = 'uri';
 
-  private constructor(transport: Transport, options: ConnectOptions) {
+  private constructor(address: Address, options: ConnectOptions) {
     this.#options = options;
-    this.#peer = new Peer(transport, {
-      onRequest: (method) => {
-        throw new RpcError(
-          'methodNotFound',
-          `This client has no method ${JSON.stringify(method.slice(0, 128))}.`,
-        );
-      },
-      onNotification: (method, params) => this.#notified(method, params),
-      onClose: (reason) => this.#end(reason),
-      onInternalError: () => {},
+    this.#processes = new RemoteProcesses(this.#boundCall, {
+      windowBytes: options.windowBytes ?? 8 * 1024 * 1024,
+      greeting: () => this.#link.greeting,
     });
+    const receivers: Receivers = {
+      ...this.#processes.receivers,
+      ...this.#fileEvents.receivers,
+      'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
+    };
+    // A command's executor ends with its connection, and a transport is there once.
+    const canReturn = 'url' in address || 'dial' in address;
+    this.#link = new SessionLink(
+      {
+        clientName: options.clientName ?? 'exec-server-client',
+        connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectMs,
+        reconnectMs: canReturn ? (options.reconnectMs ?? limits.reconnectMs) : 0,
+        pingIntervalMs: options.pingIntervalMs ?? limits.clientPingIntervalMs,
+        dial: (signal) => dial(address, signal),
+      },
+      {
+        onNotification: (method, params) => deliver(receivers, method, params),
+        cursors: () => this.#processes.cursors(),
+        onInterrupted: (error) => this.#fileEvents.fail(error),
+        onResumed: (link, unknown, signal) => this.#processes.resumed(link, unknown, signal),
+        onConnection: (event) => options.onConnection?.(event),
+        onEnd: (reason, error) => {
+          this.#processes.fail(error);
+          this.#closed.resolve(reason);
+        },
+      },
+    );
   }
 
   /** Connects and opens a session. Rejects with a ConnectionError, or with the RpcError of the handshake. */
   static async connect(address: Address, options: ConnectOptions = {}): Promise<ExecClient> {
-    const milliseconds = options.connectTimeoutMs ?? 10_000;
+    const milliseconds = options.connectTimeoutMs ?? defaultConnectMs;
     const late = (): Error =>
       new ConnectionError('timeout', `No session with the executor after ${milliseconds} ms.`);
     return withDeadline(milliseconds, late, options.signal, async (signal) => {
-      const client = new ExecClient(await dial(address, signal), options);
+      const client = new ExecClient(address, options);
       try {
-        await client.#handshake(signal);
+        await client.#link.open(signal);
         return client;
       } catch (error) {
-        await client.close();
         throw explain(error, address);
       }
     });
   }
 
   get sessionId(): string {
-    return this.#sessionId;
+    return this.#link.greeting.sessionId;
+  }
+
+  /** Whoever has it can take this session over, and make keys to its processes. undefined where the executor knows no such thing. */
+  get sessionSecret(): string | undefined {
+    return this.#link.greeting.sessionSecret;
   }
 
   /** What the executor says of its environment; undefined for an executor of May 2026. */
   get environment(): EnvironmentInfo | undefined {
-    return this.#environment;
+    return this.#link.greeting.environment;
   }
 
   /** Resolves when the executor begins to shut down: what still runs there is killed after the grace. Never for some executors. */
@@ -143,12 +166,15 @@ export class ExecClient implements AsyncDisposable {
     return this.#draining.promise;
   }
 
-  /** Resolves when the connection has ended, with the reason. */
+  /** Resolves when the connection has ended for good, with the reason. */
   get closed(): Promise<CloseReason> {
     return this.#closed.promise;
   }
 
-  /** Calls a method of the protocol table. */
+  /**
+   * Calls a method of the protocol table. Where the connection is lost meanwhile, the call goes on over the next one if repeating it is
+   * safe; if not, it rejects with a CompletionUnknownError, or with a ConnectionError where nothing can have changed.
+   */
   async call<M extends Method>(
     method: M,
     params: WireParams<M>,
@@ -158,7 +184,7 @@ export class ExecClient implements AsyncDisposable {
     const late = (): Error =>
       new ConnectionError('timeout', `No answer to ${method} after ${milliseconds} ms.`);
     const result = await withDeadline(milliseconds, late, options.signal, (signal) =>
-      this.#peer.call(method, params, { signal }),
+      this.#link.call(method, params, signal),
     );
     const decoded = requests[method].result.safeParse(result);
     if (decoded.success) return decoded.data as Result<M>;
@@ -170,34 +196,32 @@ export class ExecClient implements AsyncDisposable {
 
   /** Starts a process. Without `env` and `envPolicy` it gets the executor's PATH, HOME and the like, and nothing else. */
   async start(options: StartOptions): Promise<RemoteProcess> {
-    const processId = options.processId ?? randomUUID();
-    const process = new RemoteProcess(
+    const {
+      processId = randomUUID(),
+      envPolicy = options.env === undefined ? { ...defaultEnvPolicy } : null,
+      tty = false,
+      env = {},
+    } = options;
+    const params = {
+      startId: randomUUID(),
+      ...options,
       processId,
-      this.#boundCall,
-      this.#options.windowBytes ?? 8 * 1024 * 1024,
-    );
-    // Before the request: its first events may come before its answer.
-    this.#processes.set(processId, process);
-    try {
-      const {
-        envPolicy = options.env === undefined ? { ...defaultEnvPolicy } : null,
-        tty = false,
-        env = {},
-      } = options;
-      const params = { ...options, processId, cwd: this.#path(options.cwd), env, envPolicy, tty };
-      await this.call('process/start', params as WireParams<'process/start'>);
-    } catch (error) {
-      this.#processes.delete(processId);
-      throw error;
-    }
-    const forget = (): void => void this.#processes.delete(processId);
-    process.closed.then(forget, forget);
-    return process;
+      cwd: this.#path(options.cwd),
+      env,
+      envPolicy,
+      tty,
+    };
+    return this.#processes.start(params as WireParams<'process/start'>);
+  }
+
+  /** Attaches to a process of another session, whose client has given a key. */
+  async attach(options: AttachOptions): Promise<RemoteProcess> {
+    return this.#processes.attach(options);
   }
 
   /** Ends the connection. The executor keeps the session's processes for a while; terminate what should end now. */
   async close(): Promise<void> {
-    this.#peer.close({ kind: 'normal', message: 'the client is done' });
+    this.#link.close();
     await this.closed;
   }
 
@@ -205,52 +229,13 @@ export class ExecClient implements AsyncDisposable {
     await this.close();
   }
 
-  async #handshake(signal: AbortSignal): Promise<void> {
-    const params = {
-      clientName: this.#options.clientName ?? 'exec-server-client',
-      resumeSessionId: null,
-      notifications: ['environment/draining'],
-    };
-    const raw = await this.#peer.call('initialize', params, { signal });
-    const decoded = requests.initialize.result.safeParse(raw);
-    if (!decoded.success) {
-      throw new ConnectionError('protocol', `This is no executor: ${describe('result', decoded.error)}`);
-    }
-    this.#sessionId = decoded.data.sessionId;
-    this.#peer.notify('initialized', {});
-    this.#environment = decoded.data.environmentInfo ?? (await this.#askEnvironment(signal));
-    this.#pathForm = this.#environment === undefined ? 'plain' : 'uri';
-  }
-
-  /** Executors between the two generations have the method, but do not say it in the handshake. */
-  async #askEnvironment(signal: AbortSignal): Promise<EnvironmentInfo | undefined> {
-    try {
-      return requests['environment/info'].result.parse(
-        await this.#peer.call('environment/info', undefined, { signal }),
-      );
-    } catch (error) {
-      if (error instanceof RpcError && error.code === errorCodes.methodNotFound) return undefined;
-      throw error;
-    }
-  }
-
+  /** Current executors take paths as file: URIs, those of May 2026 as plain ones. */
   #path(path: string): string {
-    return this.#pathForm === 'uri' && path.startsWith('/') ? toFileUri(path) : path;
-  }
-
-  #notified(method: string, params: unknown): void {
-    const problem = deliver(this.#receivers, method, params);
-    if (problem !== undefined) this.#peer.close({ kind: 'protocolError', message: problem });
-  }
-
-  #end(reason: CloseReason): void {
-    const error = ConnectionError.closed(reason);
-    for (const process of this.#processes.values()) process.fail(error);
-    this.#processes.clear();
-    this.#fileEvents.fail(error);
-    this.#closed.resolve(reason);
+    return this.environment !== undefined && path.startsWith('/') ? toFileUri(path) : path;
   }
 }
+
+const defaultConnectMs = 10_000;
 
 /** A command that ends at once says more than the end of its output. */
 function explain(error: unknown, address: Address): unknown {
@@ -261,6 +246,7 @@ function explain(error: unknown, address: Address): unknown {
 }
 
 async function dial(address: Address, signal: AbortSignal): Promise<Transport> {
+  if ('dial' in address) return address.dial(signal);
   if ('transport' in address) return address.transport;
   if ('command' in address) return dialCommand(address.command);
   const headers = { ...address.headers, ...(await bearerHeader(address.token)) };

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import type { AttachRole } from '../protocol/attach.ts';
 import { RpcError, errorCodes } from '../protocol/errors.ts';
 import type { Event, Result, WireParams } from '../protocol/methods.ts';
 import type { OutputStream, TerminalSize } from '../protocol/process.ts';
@@ -13,6 +15,8 @@ const writeBytes = 256 * 1024;
 const readBytes = 1024 * 1024;
 
 export type Exit = Event<'process/exited'>;
+/** Who is attached to a process, where other sessions are. */
+export type ProcessAttachments = Event<'process/attachments'>;
 
 export interface Close extends Event<'process/closed'> {
   /** All output has arrived: what came on each stream equals the totals that the executor counted (where it counts them). */
@@ -21,6 +25,12 @@ export interface Close extends Event<'process/closed'> {
 
 /** What became of a write: in the child's queue, or accepted and thrown away because nobody can read it, or refused. */
 export type WriteOutcome = 'accepted' | 'discarded' | 'stdinClosed';
+
+/** How a process is shared with clients of other sessions. */
+export interface Sharing {
+  readonly key: (role: AttachRole) => string;
+  readonly join: (role: AttachRole, key: string | undefined, afterSeq: number) => Promise<void>;
+}
 
 /** A process of a remote executor. */
 export class RemoteProcess {
@@ -36,9 +46,15 @@ export class RemoteProcess {
   readonly #received = new Map<OutputStream, number>();
   #nextWriteId = 1;
   #lastWrite: Promise<unknown> = Promise.resolve();
+  #incomplete: OutputLostError | undefined;
+  readonly #writer = randomUUID();
+  readonly #sharing: Sharing;
+  /** Called when somebody attaches or leaves, when the process is handed over, and when its size changes. */
+  onAttachments: ((change: ProcessAttachments) => void) | undefined;
 
-  constructor(id: string, call: Call, windowBytes: number) {
+  constructor(id: string, call: Call, windowBytes: number, sharing: Sharing) {
     this.id = id;
+    this.#sharing = sharing;
     this.#call = call;
     this.#window = new EventWindow(windowBytes);
     this.exited = this.#exit.promise;
@@ -76,6 +92,8 @@ export class RemoteProcess {
         if (event.kind === 'gap') throw new OutputLostError(event.gap);
         cursor = event.seq;
         if (event.kind === 'output') yield event;
+        // The executor's totals have the last word: an end with something missing is no success.
+        if (event.kind === 'closed' && this.#incomplete !== undefined) throw this.#incomplete;
         if (event.kind === 'closed') return;
       }
     }
@@ -93,7 +111,7 @@ export class RemoteProcess {
   /** Ends the input after everything written before. */
   async closeStdin(): Promise<void> {
     await this.#lastWrite;
-    await this.#extension('process/closeStdin', { processId: this.id });
+    await this.#extension('process/closeStdin', { processId: this.id, writeId: this.#writeId() });
   }
 
   async resize(size: TerminalSize): Promise<void> {
@@ -110,13 +128,31 @@ export class RemoteProcess {
     return this.#call('process/terminate', { processId: this.id, ...options });
   }
 
+  /** Lets the holder attach to this process in that role, from a session of its own. To be given to nobody else. */
+  attachKey(role: AttachRole): string {
+    return this.#sharing.key(role);
+  }
+
+  /** Changes the role of this client, such as to become the owner. A client of another session needs the key for it. */
+  async takeRole(role: AttachRole, key?: string): Promise<void> {
+    await this.#sharing.join(role, key, this.lastSeq);
+  }
+
+  attachmentsChanged(change: ProcessAttachments): void {
+    this.onAttachments?.(change);
+  }
+
+  /** The number of the last event that is here, with all before it. */
+  get lastSeq(): number {
+    return this.#window.nextSeq - 1;
+  }
+
   /** Takes an event from the connection. */
   receive(event: ProcessEvent): void {
     for (const ordered of this.#window.add(event)) {
       if (ordered.kind === 'output') this.#count(ordered.stream, ordered.bytes.length);
       else if (ordered.kind === 'exited') this.#exit.resolve(ordered);
-      else if (ordered.kind === 'closed')
-        this.#close.resolve({ ...ordered, complete: this.#isComplete(ordered) });
+      else if (ordered.kind === 'closed') this.#ended(ordered);
     }
     if (this.#window.failure !== undefined) this.fail(this.#window.failure);
   }
@@ -126,6 +162,18 @@ export class RemoteProcess {
     this.#window.fail(error);
     this.#exit.reject(error);
     this.#close.reject(error);
+  }
+
+  #ended(closed: Event<'process/closed'>): void {
+    const missing = this.#missingBytes(closed);
+    if (missing !== 0)
+      this.#incomplete = new OutputLostError({ fromSeq: 1, toSeq: closed.seq, bytes: missing });
+    this.#close.resolve({ ...closed, complete: missing === 0 });
+    // Only where the exit was among what a limit dropped.
+    this.#exit.reject(
+      this.#incomplete ??
+        new ConnectionError('protocol', 'The executor did not tell the exit of the process.'),
+    );
   }
 
   async #read(afterSeq: number): Promise<{ chunks: OutputChunk[]; cursor: number }> {
@@ -154,7 +202,7 @@ export class RemoteProcess {
     const params = {
       processId: this.id,
       chunk: bytes.toString('base64'),
-      writeId: String(this.#nextWriteId++),
+      writeId: this.#writeId(),
     };
     const { status, discarded } = await this.#call('process/write', params);
     switch (status) {
@@ -187,8 +235,16 @@ export class RemoteProcess {
     this.#received.set(stream, (this.#received.get(stream) ?? 0) + bytes);
   }
 
-  #isComplete(closed: Event<'process/closed'>): boolean {
+  #missingBytes(closed: Event<'process/closed'>): number {
     const totals = Object.entries(closed.bytes ?? {}) as [OutputStream, number][];
-    return totals.every(([stream, total]) => (this.#received.get(stream) ?? 0) === total);
+    return totals.reduce(
+      (sum, [stream, total]) => sum + Math.abs(total - (this.#received.get(stream) ?? 0)),
+      0,
+    );
+  }
+
+  /** Not that of another writer of the process: the executor would take the write for a repetition. */
+  #writeId(): string {
+    return `${this.#writer}.${this.#nextWriteId++}`;
   }
 }

@@ -18,8 +18,9 @@ export class Input {
   }
 
   async write(bytes: Uint8Array, writeId: string | undefined): Promise<WriteOutcome> {
-    if (!this.#child.hasInput || this.#ended) return 'noInput';
+    // Before the end of input is looked at: what was accepted then is not refused now.
     if (writeId !== undefined && this.#writeIds.has(writeId)) return 'duplicate';
+    if (!this.#child.hasInput || this.#ended) return 'noInput';
     if (this.#waitingBytes + bytes.length > limits.stdinWaitingBytes) {
       throw new RpcError(
         'overloaded',
@@ -37,13 +38,15 @@ export class Input {
     return outcome;
   }
 
-  /** End of file after everything written before. Answers false where there is no input to end. */
-  async end(): Promise<boolean> {
-    if (!this.#child.hasInput || this.#ended) return false;
+  /** End of file after everything written before. */
+  async end(writeId: string | undefined): Promise<WriteOutcome> {
+    if (writeId !== undefined && this.#writeIds.has(writeId)) return 'duplicate';
+    if (!this.#child.hasInput || this.#ended) return 'noInput';
+    if (writeId !== undefined) this.#remember(writeId);
     // A terminal takes further input after an end of file; a pipe does not.
     this.#ended = !this.#child.tty;
     await this.#inTurn(() => this.#child.closeInput());
-    return true;
+    return 'written';
   }
 
   /** Runs when everything before has run and the queue towards the child has room. */

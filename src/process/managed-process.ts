@@ -2,10 +2,13 @@ import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type {
   EndReason,
+  OnDisconnect,
   OutputStream,
   ProcessStartParams,
   ProcessState,
+  ResizePolicy,
   Survivor,
+  TerminalSize,
 } from '../protocol/process.ts';
 import { type Child, type ChildExit, startChild } from './child.ts';
 import type { LaunchSpec } from './command.ts';
@@ -39,6 +42,8 @@ export class ManagedProcess {
   readonly id: string;
   readonly tty: boolean;
   readonly startedAt = new Date();
+  readonly onDisconnect: OnDisconnect;
+  readonly resizePolicy: ResizePolicy;
   readonly journal: Journal;
   /** Resolves when the process is closed or its start has failed. */
   readonly closed: Promise<void>;
@@ -57,12 +62,16 @@ export class ManagedProcess {
   #streamsOpen = true;
   #detached = false;
   #timeout: NodeJS.Timeout | undefined;
+  #size: TerminalSize | null;
   #diskWatch: Disposable | undefined;
 
   constructor(params: ProcessStartParams, budget: JournalBudget) {
     this.id = params.processId;
     this.tty = params.tty;
+    this.onDisconnect = params.onDisconnect;
+    this.resizePolicy = params.resizePolicy;
     this.stopGraceMs = params.stopGraceMs;
+    this.#size = params.size ?? null;
     this.#bytes = params.tty ? { pty: 0 } : { stdout: 0, stderr: 0 };
     this.journal = new Journal(budget);
     this.closed = this.#gone.promise;
@@ -114,12 +123,18 @@ export class ManagedProcess {
     return (await this.#input?.write(bytes, writeId)) ?? 'noInput';
   }
 
-  async closeInput(): Promise<boolean> {
-    return (await this.#input?.end()) ?? false;
+  async closeInput(writeId?: string): Promise<WriteOutcome> {
+    return (await this.#input?.end(writeId)) ?? 'noInput';
+  }
+
+  /** The terminal's size, where one was asked for. */
+  get size(): TerminalSize | null {
+    return this.#size;
   }
 
   resize(rows: number, cols: number): void {
     if (!this.tty) throw invalidRequest('The process has no terminal: it was started with tty false.');
+    this.#size = { rows, cols };
     this.#child?.resize(rows, cols);
   }
 

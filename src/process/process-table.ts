@@ -19,11 +19,20 @@ export interface ProcessTableOptions {
   readonly places?: Places | undefined;
 }
 
+/** A start that was asked for with an id of its own, so that a second request is told from it. */
+interface KnownStart {
+  readonly processId: string;
+  /** Settles as the start does. */
+  readonly started: Promise<unknown>;
+}
+
 /** The processes of one session, by the id that the client chose. A closed one is kept for a while, so that it can still be read. */
 export class ProcessTable {
   readonly #options: ProcessTableOptions;
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #retentions = new Map<ManagedProcess, NodeJS.Timeout>();
+  readonly #starts = new Map<string, KnownStart>();
+  #isKept = false;
   /** Why no further process may start. */
   #disposed: EndReason | undefined;
 
@@ -31,8 +40,32 @@ export class ProcessTable {
     this.#options = options;
   }
 
-  /** Starts a process. Its id is taken from now on, and free again at once if the start fails. */
-  async start(params: ProcessStartParams): Promise<ManagedProcess> {
+  /**
+   * Starts a process. Its id is taken from now on, and free again at once if the start fails. Answers undefined where a start with its
+   * startId has succeeded before.
+   */
+  async start(params: ProcessStartParams): Promise<ManagedProcess | undefined> {
+    const { startId, processId } = params;
+    if (startId === undefined) return this.#start(params);
+    const known = this.#starts.get(startId);
+    if (known !== undefined) {
+      if (known.processId !== processId)
+        throw invalidRequest('This startId was used for another process; each start needs its own.');
+      await known.started;
+      return undefined;
+    }
+    const started = this.#start(params);
+    this.#remember(startId, { processId, started });
+    try {
+      return await started;
+    } catch (error) {
+      // Nothing runs, so that the same request may be tried again.
+      this.#starts.delete(startId);
+      throw error;
+    }
+  }
+
+  async #start(params: ProcessStartParams): Promise<ManagedProcess> {
     if (this.#disposed === 'shutdown') throw draining();
     if (this.#disposed !== undefined) throw invalidRequest('The session has ended.');
     const spec = launchSpec(params, this.#options.env);
@@ -43,7 +76,7 @@ export class ProcessTable {
       );
     }
     const most = this.#options.liveProcesses ?? limits.liveProcesses;
-    if (this.#processes.size - this.#retentions.size >= most) {
+    if (this.liveCount >= most) {
       const what = `The session has ${most} processes; end one before the next start`;
       throw limitReached(what, 'liveProcesses', most);
     }
@@ -77,8 +110,28 @@ export class ProcessTable {
     return this.#processes.get(id);
   }
 
+  /** Those that have not closed. */
+  get liveCount(): number {
+    return this.#processes.size - this.#retentions.size;
+  }
+
+  /** Those that have closed, and are still readable. */
+  get closedCount(): number {
+    return this.#retentions.size;
+  }
+
   list(): ManagedProcess[] {
     return [...this.#processes.values()];
+  }
+
+  /** While it is set, no process is forgotten for its age. Afterwards each has its whole time again. */
+  set kept(kept: boolean) {
+    this.#isKept = kept;
+    if (kept) return;
+    for (const [process, timer] of this.#retentions) {
+      clearTimeout(timer);
+      this.#retain(process);
+    }
   }
 
   /** Ends every process and forgets it. `graceMs`: at most; a process whose start named less gets less. */
@@ -96,11 +149,17 @@ export class ProcessTable {
     this.#processes.clear();
   }
 
+  #remember(startId: string, start: KnownStart): void {
+    this.#starts.set(startId, start);
+    const [oldest] = this.#starts.keys();
+    if (oldest !== undefined && this.#starts.size > limits.startIds) this.#starts.delete(oldest);
+  }
+
   #retain(process: ManagedProcess): void {
     if (this.#disposed !== undefined) return;
     const timer = setTimeout(() => {
-      // A slow connection has not had everything yet.
-      if (process.journal.watched) this.#retain(process);
+      // The client is away, or its connection is slow and has not had everything yet.
+      if (this.#isKept || process.journal.watched) this.#retain(process);
       else this.#forget(process);
     }, this.#options.closedRetentionMs ?? limits.closedRetentionMs);
     timer.unref();

@@ -19,6 +19,9 @@ export const EnvironmentInfo = z.object({
       execServer: z
         .object({
           methods: z.array(z.string()).meta({ description: 'Every method that this executor answers.' }),
+          resume: z.boolean().optional().meta({
+            description: 'initialize takes `resume`, and process/start takes `startId`.',
+          }),
           journal: z
             .object({ memoryBytes: z.int(), diskBytes: z.int() })
             .meta({ description: 'What is kept of the output of one process.' }),

@@ -54,6 +54,14 @@ export const limits = {
   closedProcesses: 4096,
   /** Processes of an executor that have not closed, all sessions together: a pid and three descriptors each. A start beyond is refused. */
   processes: 8192,
+  /** Ids of starts that a session remembers, to tell a retry from a new start. */
+  startIds: 4096,
+  /** Cursors that a resuming client may name: one for each process that the session can have. */
+  resumeCursors: 8192,
+  /** Connections of other sessions attached to one process. One beyond is refused. */
+  attachments: 64,
+  /** Processes of other sessions that one connection is attached to. One beyond is refused. */
+  foreignProcesses: 256,
   /** Sessions of an executor, detached ones included. A client beyond is refused. */
   sessions: 4096,
   /** Connections of a listener. An upgrade beyond is refused with 503. */
@@ -176,6 +184,15 @@ export const limits = {
   refusalLogMs: 1_000,
   /** Milliseconds at most that a shutdown gives processes between TERM and KILL; less where their starts named less. */
   drainMs: 25_000,
+  /** Milliseconds between two signs of life that a client asks its executor for; silence over two of them ends the connection. */
+  clientPingIntervalMs: 15_000,
+  /** Milliseconds that a client tries to get back to its session: below detachedSessionMs, so that it is still there at the end. */
+  reconnectMs: 60_000,
+  /** The same after an executor, or a proxy before it, has said that it goes away. */
+  reconnectGoingAwayMs: 5_000,
+  /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
+  reconnectFirstMs: 100,
+  reconnectMostMs: 5_000,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 } as const;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AttachParams, AttachResult, ProcessAttachments } from './attach.ts';
 import {
   EnvironmentDraining,
   EnvironmentInfo,
@@ -23,24 +24,28 @@ export const requests = {
     params: InitializeParams,
     result: InitializeResult,
     gate: 'connection',
+    replay: 'never',
     summary: 'Opens a session on this connection. Once a connection; `initialized` follows.',
   },
   'environment/info': {
     params: None,
     result: EnvironmentInfo,
     gate: 'session',
+    replay: 'safe',
     summary: 'Describes the environment: shell, directories, platform, what this executor can do.',
   },
   'environment/status': {
     params: None,
     result: EnvironmentStatusResult,
     gate: 'session',
+    replay: 'safe',
     summary: 'Says whether the executor takes work.',
   },
   'environment/metrics': {
     params: None,
     result: EnvironmentMetricsResult,
     gate: 'session',
+    replay: 'safe',
     extension: true,
     summary: 'Says how busy the executor is.',
   },
@@ -48,6 +53,7 @@ export const requests = {
     params: process.ProcessStartParams,
     result: process.ProcessStartResult,
     gate: 'session',
+    replay: 'once',
     summary:
       'Starts a program on pipes or on a PTY. Answered when it runs, or with the reason why it does not.',
   },
@@ -55,18 +61,21 @@ export const requests = {
     params: process.ProcessReadParams,
     result: process.ProcessReadResult,
     gate: 'session',
+    replay: 'safe',
     summary: 'Reads output after a sequence number, waiting for it if asked. Reading does not consume.',
   },
   'process/write': {
     params: process.ProcessWriteParams,
     result: process.ProcessWriteResult,
     gate: 'session',
+    replay: 'once',
     summary: 'Queues input for the process. Writes of one process keep their order.',
   },
   'process/closeStdin': {
-    params: process.ProcessTarget,
+    params: process.ProcessCloseStdinParams,
     result: process.ProcessCloseStdinResult,
     gate: 'session',
+    replay: 'once',
     extension: true,
     summary:
       'Ends the input after everything written before: closes the pipe, or types the end-of-file character of the PTY.',
@@ -75,6 +84,7 @@ export const requests = {
     params: process.ProcessResizeParams,
     result: Empty,
     gate: 'session',
+    replay: 'safe',
     extension: true,
     summary: 'Sets the size of the PTY; its foreground group gets SIGWINCH.',
   },
@@ -82,12 +92,14 @@ export const requests = {
     params: process.ProcessSignalParams,
     result: process.ProcessSignalResult,
     gate: 'session',
+    replay: 'never',
     summary: 'Sends a signal to the process group or to the program alone.',
   },
   'process/terminate': {
     params: process.ProcessTerminateParams,
     result: process.ProcessTerminateResult,
     gate: 'session',
+    replay: 'safe',
     summary:
       'Ends the process and everything in its terminal session; cancels a start; closes what a descendant holds open.',
   },
@@ -95,8 +107,27 @@ export const requests = {
     params: process.ProcessListParams.nullish().transform((params) => params ?? { includeClosed: false }),
     result: process.ProcessListResult,
     gate: 'session',
+    replay: 'safe',
     extension: true,
     summary: "Lists the session's processes.",
+  },
+  'process/attach': {
+    params: AttachParams,
+    result: AttachResult,
+    gate: 'session',
+    replay: 'safe',
+    extension: true,
+    summary:
+      'Sends the events of a process to this connection from a cursor on: of its own session, or of another one with a key. Several ' +
+      'connections can be attached, each at its own pace.',
+  },
+  'process/detach': {
+    params: process.ProcessTarget,
+    result: Empty,
+    gate: 'session',
+    replay: 'safe',
+    extension: true,
+    summary: 'Sends no further events of the process to this connection. The process goes on.',
   },
   ...fileRequests,
   ...watchRequests,
@@ -137,6 +168,12 @@ export const serverNotifications = {
     extension: true,
     summary:
       'The executor is shutting down: it takes no new sessions and no starts. Sent to clients that named it in `initialize`.',
+  },
+  'process/attachments': {
+    params: ProcessAttachments,
+    extension: true,
+    summary:
+      'Who is attached to the process, and its size, after a change of either. Sent once another session has attached to it.',
   },
   ...transferNotifications,
   ...searchNotifications,

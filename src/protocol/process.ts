@@ -10,6 +10,7 @@ export const endReasons = [
   'signaled',
   'timeout',
   'terminated',
+  'disconnected',
   'sessionEnded',
   'shutdown',
   'unknown',
@@ -17,7 +18,7 @@ export const endReasons = [
 export const EndReason = z.enum(endReasons).meta({
   description:
     'Why the process ended. exited: by itself; signaled: by a signal that nobody asked this executor for; timeout: its timeoutMs; ' +
-    'terminated: process/terminate; sessionEnded: its session expired; shutdown: the executor stopped; unknown: its status could not be read.',
+    'terminated: process/terminate; disconnected: its onDisconnect; sessionEnded: its session expired; shutdown: the executor stopped; unknown: its status could not be read.',
 });
 export type EndReason = z.infer<typeof EndReason>;
 
@@ -40,6 +41,20 @@ export const EnvPolicy = z
       'Steps: inherit; drop *KEY*, *SECRET*, *TOKEN* unless ignoreDefaultExcludes; drop exclude; add set; keep includeOnly if it is not empty.',
   });
 export type EnvPolicy = z.infer<typeof EnvPolicy>;
+
+export const OnDisconnect = z.union([z.literal('keep'), z.object({ terminateAfterMs: Milliseconds })]).meta({
+  description:
+    "What the loss of the session's connection means. keep: it runs on until the session expires. terminateAfterMs: it gets TERM after that " +
+    'time, unless the session was resumed, and KILL after stopGraceMs.',
+});
+export type OnDisconnect = z.infer<typeof OnDisconnect>;
+
+export const ResizePolicy = z.enum(['owner', 'latest', 'smallest']).meta({
+  description:
+    'Whose process/resize counts where several connections are attached. owner: that of the owner; latest: the last one; ' +
+    'smallest: the least rows and the least columns that any of them has asked for.',
+});
+export type ResizePolicy = z.infer<typeof ResizePolicy>;
 
 /** Confinement that a client may ask for. This executor has none yet, so that all but "disabled" is refused. */
 const Confinement = z.looseObject({}).nullish();
@@ -71,8 +86,14 @@ export const ProcessStartParams = z.object({
     .nullish()
     .meta({ description: 'After this time the process group gets TERM, and KILL after stopGraceMs.' }),
   stopGraceMs: Milliseconds.default(limits.stopGraceMs).meta({
-    description: 'Time between TERM and KILL when timeoutMs is over.',
+    description: 'Time between TERM and KILL when timeoutMs or the time of onDisconnect is over.',
   }),
+  startId: z.string().min(1, 'must not be empty').max(256).optional().meta({
+    description:
+      'Idempotency key: a second start of the session with the same one is answered as the first was, and starts nothing.',
+  }),
+  onDisconnect: OnDisconnect.default('keep'),
+  resizePolicy: ResizePolicy.default('latest'),
   sandbox: Confinement.meta({
     description: 'Permission profile. Refused unless its permissions are of type "disabled".',
   }),
@@ -84,6 +105,9 @@ export type ProcessStartParams = z.output<typeof ProcessStartParams>;
 export const ProcessStartResult = z.object({
   processId: z.string(),
   sandboxType: z.string().optional().meta({ description: '"none": the process runs unconfined.' }),
+  duplicate: z.boolean().optional().meta({
+    description: 'true: a start with this startId has succeeded before. Its process may have ended since.',
+  }),
 });
 
 const Ending = {
@@ -129,10 +153,12 @@ export const ProcessReadResult = z.object({
   droppedBytes: Count.optional(),
 });
 
+const WriteId = z.string().min(1, 'must not be empty').max(256).optional();
+
 export const ProcessWriteParams = z.object({
   processId: ProcessId,
   chunk: Bytes,
-  writeId: z.string().min(1, 'must not be empty').max(256).optional().meta({
+  writeId: WriteId.meta({
     description:
       'Idempotency key: a second write of the process with the same one is answered and not written.',
   }),
@@ -174,7 +200,15 @@ export const ProcessSignalResult = z.object({
 
 export const ProcessResizeParams = z.object({ processId: ProcessId, size: TerminalSize });
 
-export const ProcessCloseStdinResult = z.object({ status: WriteStatus });
+export const ProcessCloseStdinParams = z.object({
+  processId: ProcessId,
+  writeId: WriteId.meta({ description: 'Idempotency key, from the same memory as those of process/write.' }),
+});
+
+export const ProcessCloseStdinResult = z.object({
+  status: WriteStatus,
+  duplicate: z.boolean().optional().meta({ description: 'true: it was closed before with this writeId.' }),
+});
 
 export const ProcessTerminateParams = z.object({
   processId: ProcessId,

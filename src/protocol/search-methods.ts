@@ -7,6 +7,7 @@ export const searchRequests = {
     params: search.GlobParams,
     result: search.GlobResult,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary:
       'Lists the files below a directory whose paths match glob patterns. Links are listed, not followed.',
@@ -15,6 +16,7 @@ export const searchRequests = {
     params: search.GrepParams,
     result: search.GrepResult,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary: 'Finds lines that match a regular expression in a file, or in the text files below a directory.',
   },
@@ -22,6 +24,7 @@ export const searchRequests = {
     params: search.CancelSearchParams,
     result: Empty,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary:
       'Ends a search, whose request is then answered as truncated by "cancelled". One that has ended is no error.',

@@ -72,6 +72,7 @@ export const transferRequests = {
     params: DownloadParams,
     result: DownloadResult,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary:
       'Streams a regular file to the client: stream/data as credit allows, then stream/end with the digest.',
@@ -80,6 +81,7 @@ export const transferRequests = {
     params: UploadParams,
     result: Empty,
     gate: 'session',
+    replay: 'never',
     extension: true,
     summary:
       'Opens a stream that the client fills by stream/write into a regular file, and ends by stream/finish.',
@@ -88,6 +90,7 @@ export const transferRequests = {
     params: ArchiveParams,
     result: Empty,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary: 'Streams a directory to the client as a tar archive, with modes, links and times.',
   },
@@ -95,6 +98,7 @@ export const transferRequests = {
     params: ExtractParams,
     result: Empty,
     gate: 'session',
+    replay: 'never',
     extension: true,
     summary:
       'Opens a stream that unpacks a tar archive into a directory. Whatever would leave the directory is refused.',
@@ -103,6 +107,7 @@ export const transferRequests = {
     params: z.object({ streamId: StreamId, bytes: z.int().positive().max(limits.streamCreditBytes) }),
     result: Empty,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary: 'Lets the executor send so many further bytes. A stream that has ended is no error.',
   },
@@ -116,6 +121,7 @@ export const transferRequests = {
     }),
     result: Empty,
     gate: 'session',
+    replay: 'never',
     extension: true,
     summary: 'Sends bytes; answered when they are taken. Several may be under way, in order.',
   },
@@ -123,6 +129,7 @@ export const transferRequests = {
     params: z.object({ streamId: StreamId, bytes: Count, sha256: Sha256 }),
     result: FinishResult,
     gate: 'session',
+    replay: 'never',
     extension: true,
     summary:
       'Ends a stream to the executor. Refused, and nothing committed, where bytes or digest differ from what arrived.',
@@ -131,6 +138,7 @@ export const transferRequests = {
     params: z.object({ streamId: StreamId }),
     result: Empty,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary: 'Gives a stream up, in either direction. One that has ended is no error.',
   },

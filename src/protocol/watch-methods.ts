@@ -7,6 +7,7 @@ export const watchRequests = {
     params: WatchParams,
     result: WatchResult,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary:
       'Tells by fs/changed what changes below a directory, or of a file, from the answer on. Ends with the connection.',
@@ -15,6 +16,7 @@ export const watchRequests = {
     params: UnwatchParams,
     result: Empty,
     gate: 'session',
+    replay: 'bound',
     extension: true,
     summary: 'Ends a watch. One that is not there is no error.',
   },

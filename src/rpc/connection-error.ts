@@ -1,11 +1,23 @@
 import type { CloseReason } from './transport.ts';
 
-/** `unauthorized`: the executor wants another token, so that trying again with the same one is of no use. */
-type Reason = 'closed' | 'timeout' | 'refused' | 'unauthorized' | 'protocol' | 'unsupported';
+/**
+ * `unauthorized`: the executor wants another token, so that trying again with the same one is of no use. `lost`: the session did not come
+ * back in time. `expired`: the executor no longer has the session, or the process. `displaced`: somebody else has resumed it.
+ */
+type Reason =
+  | 'closed'
+  | 'timeout'
+  | 'refused'
+  | 'unauthorized'
+  | 'protocol'
+  | 'unsupported'
+  | 'lost'
+  | 'expired'
+  | 'displaced';
 
 /** A failure between the two sides, or before they met. Never sent over the wire. */
 export class ConnectionError extends Error {
-  override readonly name = 'ConnectionError';
+  override readonly name: string = 'ConnectionError';
   readonly reason: Reason;
 
   constructor(reason: Reason, message: string, options?: ErrorOptions) {

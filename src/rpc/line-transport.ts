@@ -16,6 +16,7 @@ export class LineTransport implements Transport {
   /** The parts of the line that has not ended yet. */
   #parts: Buffer[] = [];
   #partBytes = 0;
+  #receivedBytes = 0;
   #closed: CloseReason | undefined;
 
   constructor(input: Readable, output: Writable, messageBytes: number = limits.messageBytes) {
@@ -29,6 +30,10 @@ export class LineTransport implements Transport {
 
   get unsentBytes(): number {
     return this.#output.writableLength;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   attach(events: TransportEvents): void {
@@ -81,6 +86,7 @@ export class LineTransport implements Transport {
   }
 
   #take(chunk: Buffer): void {
+    this.#receivedBytes += chunk.length;
     let start = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
       const rest = chunk.subarray(start, end);

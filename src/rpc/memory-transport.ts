@@ -19,6 +19,7 @@ class MemoryTransport implements Transport {
   #events: TransportEvents | undefined;
   #inbox: string[] = [];
   #inboxBytes = 0;
+  #receivedBytes = 0;
   #paused = false;
   #scheduled = false;
   #closing: CloseReason | undefined;
@@ -30,6 +31,10 @@ class MemoryTransport implements Transport {
 
   get unsentBytes(): number {
     return this.#other?.inboxBytes ?? 0;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   get inboxBytes(): number {
@@ -48,6 +53,7 @@ class MemoryTransport implements Transport {
   deliver(message: string): void {
     this.#inbox.push(message);
     this.#inboxBytes += message.length;
+    this.#receivedBytes += message.length;
     this.#schedule();
   }
 

@@ -8,6 +8,8 @@ export interface Transport {
   readonly kind: 'memory' | 'stdio' | 'websocket';
   /** Bytes sent and not yet taken by the operating system or the other side. */
   readonly unsentBytes: number;
+  /** Bytes that have come so far, whole messages or not: a sign of life where it changes. */
+  readonly receivedBytes: number;
   /** Called once. */
   attach(events: TransportEvents): void;
   /** Queues a message: a text, or one in UTF-8 already. After the close it is dropped: the other side is gone. */
@@ -15,7 +17,10 @@ export interface Transport {
   /** Stops reading from the other side until `resume`. */
   pause(): void;
   resume(): void;
+  /** A `lost` one is not waited for: the other side is taken to be gone. */
   close(reason: CloseReason): void;
+  /** Asks the other side for a sign of life, where the transport itself can. */
+  ping?(): void;
 }
 
 export interface TransportEvents {
@@ -42,6 +47,8 @@ export const closeCodes = {
   policyViolation: 1008,
   tooBig: 1009,
   internalError: 1011,
+  /** Of the range for private use (section 7.4.2): there is no registered one for it. */
+  displaced: 4001,
 } as const;
 
 /** 1005 stands for a Close frame without a code: the other side was done. */

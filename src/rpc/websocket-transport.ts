@@ -49,6 +49,10 @@ export class WebSocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  get receivedBytes(): number {
+    return this.#socket.bytesRead;
+  }
+
   attach(events: TransportEvents): void {
     this.#webSocket.on('message', (data: Buffer, isBinary) => {
       if (isBinary && !isUtf8(data)) events.onGarbage('is not UTF-8');
@@ -93,13 +97,17 @@ export class WebSocketTransport implements Transport {
     this.#webSocket.resume();
   }
 
+  ping(): void {
+    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.ping();
+  }
+
   close(reason: CloseReason): void {
     if (this.#closeReason !== undefined) return;
     this.#closeReason = reason;
+    if (reason.kind === 'lost') return this.#webSocket.terminate();
     // A paused socket would never see the answer to the Close frame.
     this.#webSocket.resume();
-    const code = reason.kind === 'lost' ? closeCodes.goingAway : closeCodes[reason.kind];
-    this.#webSocket.close(code, Buffer.from(reason.message).subarray(0, reasonBytes));
+    this.#webSocket.close(closeCodes[reason.kind], Buffer.from(reason.message).subarray(0, reasonBytes));
     const timer = setTimeout(() => this.#webSocket.terminate(), limits.closeTimeoutMs);
     this.#webSocket.once('close', () => clearTimeout(timer));
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Principal, anonymous } from '../access/authenticator.ts';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { type LimitSettings, limitOption } from '../protocol/limit-settings.ts';
@@ -14,8 +15,8 @@ import type { CloseReason, Transport } from '../rpc/transport.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ConnectionFiles } from './connection-files.ts';
 import type { Handlers, SessionContext } from './handlers.ts';
-import { OutputPush } from './output-push.ts';
-import type { SessionRegistry } from './session-registry.ts';
+import { ConnectionProcesses } from './connection-processes.ts';
+import type { SessionOwner, SessionRegistry } from './session-registry.ts';
 import type { Session } from './session.ts';
 import { Streams } from './streams.ts';
 
@@ -45,14 +46,14 @@ type Handshake =
 const rows = new Map(Object.entries(requests));
 
 /** One client's connection: its handshake, its calls, and what is pushed to it. */
-export class Connection {
+export class Connection implements SessionOwner {
   /** Resolves when the connection is gone. */
   readonly closed: Promise<CloseReason>;
   /** Whom it acts for: its session belongs to that principal. */
   readonly principal: Principal;
   readonly #shared: ConnectionShared;
   readonly #peer: Peer;
-  readonly #push: OutputPush;
+  readonly #processes: ConnectionProcesses;
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
   #handshake: Handshake = { step: 'connected' };
@@ -70,7 +71,7 @@ export class Connection {
         this.#request(method, params, request),
       onNotification: (method: string) => this.#notification(method),
       onDrain: () => {
-        this.#push.resume();
+        this.#processes.push.resume();
         this.#streams.resume();
       },
       onClose: (reason: CloseReason) => {
@@ -81,7 +82,7 @@ export class Connection {
         shared.log.error({ err: error, errorId }, 'a request failed'),
     };
     this.#peer = new Peer(transport, handlers, shared.limits);
-    this.#push = new OutputPush(this.#peer);
+    this.#processes = new ConnectionProcesses(randomUUID(), this.#peer, shared.sessions);
     this.#streams = new Streams(this.#peer);
     const { handshakeMs } = options;
     if (handshakeMs !== undefined)
@@ -108,9 +109,9 @@ export class Connection {
     }
     const decoded = decodeParams(row.params, params);
     if (method === 'initialize') return this.#initialize(decoded as Params<'initialize'>);
+    this.#checkOpen(method);
     const context: SessionContext = {
-      session: this.#openSession(method),
-      push: this.#push,
+      processes: this.#processes,
       files: this.#files,
       streams: this.#streams,
       notify: (name, event) => this.#peer.notify(name, event),
@@ -129,10 +130,10 @@ export class Connection {
     return handler(decoded, context);
   }
 
-  #openSession(method: string): Session {
-    const handshake = this.#handshake;
-    if (handshake.step === 'open') return handshake.session;
-    const missing = handshake.step === 'connected' ? 'call initialize' : 'send initialized';
+  #checkOpen(method: string): void {
+    const { step } = this.#handshake;
+    if (step === 'open') return;
+    const missing = step === 'connected' ? 'call initialize' : 'send initialized';
     throw invalidRequest(`client must ${missing} before using ${method}`);
   }
 
@@ -140,11 +141,20 @@ export class Connection {
     if (this.#handshake.step !== 'connected')
       throw invalidRequest('initialize may only be sent once per connection');
     const { sessions, environment } = this.#shared;
+    const { resumeSessionId, resume } = params;
     const session =
-      params.resumeSessionId == null ? sessions.create(this) : sessions.resume(params.resumeSessionId, this);
+      resumeSessionId == null
+        ? sessions.create(this)
+        : sessions.resume(resumeSessionId, this, { secret: resume?.secret });
     this.#handshake = { step: 'answered', session };
     this.#asked = params.notifications ?? [];
-    return { sessionId: session.id, environmentInfo: environment };
+    const unknown = this.#processes.resume(session, resume?.cursors ?? []);
+    return {
+      sessionId: session.id,
+      environmentInfo: environment,
+      sessionSecret: session.secret,
+      ...(unknown.length > 0 && { unknownProcesses: unknown }),
+    };
   }
 
   #notification(method: string): void {
@@ -164,10 +174,19 @@ export class Connection {
     if (handshake.step === 'open') return;
     clearTimeout(this.#handshakeTimer);
     this.#handshake = { step: 'open', session: handshake.session };
-    // A resumed session's processes: a client reads what it missed by cursor, and gets pushed what is new.
-    for (const process of handshake.session.processes.list()) {
-      if (process.state !== 'closed') this.#push.attach(process, process.journal.nextSeq - 1);
-    }
+    this.#processes.open();
+  }
+
+  /** The client has come back on another connection, which this one may not know to be dead. */
+  displaced(): void {
+    this.#release();
+    this.close({ kind: 'displaced', message: 'the session was resumed on another connection' });
+  }
+
+  #release(): void {
+    this.#processes.dispose();
+    void this.#files.dispose();
+    void this.#streams.dispose();
   }
 
   #late(milliseconds: number): void {
@@ -177,9 +196,7 @@ export class Connection {
 
   #end(reason: CloseReason): void {
     clearTimeout(this.#handshakeTimer);
-    this.#push.dispose();
-    void this.#files.dispose();
-    void this.#streams.dispose();
+    this.#release();
     if (this.#handshake.step !== 'connected') this.#shared.sessions.detach(this.#handshake.session, this);
     this.#shared.log.info({ closeKind: reason.kind }, 'connection closed');
   }

@@ -30,6 +30,7 @@ export function environmentFacts(
       fileWriteStreaming: true,
       execServer: {
         methods: Object.keys(requests),
+        resume: true,
         journal: { memoryBytes, diskBytes },
       },
     },

@@ -17,7 +17,7 @@ import { transferHandlers } from './handlers/transfer.ts';
 import { processHandlers } from './handlers/process.ts';
 import { searchHandlers } from './handlers/search.ts';
 import { watchHandlers } from './handlers/watch.ts';
-import { SessionRegistry } from './session-registry.ts';
+import { type SessionLoad, SessionRegistry } from './session-registry.ts';
 
 export interface ExecServerOptions {
   /** The executor's own variables: what envPolicy takes from. */
@@ -34,6 +34,11 @@ export interface ExecServerOptions {
   readonly ripgrep?: string | undefined;
   /** Limits that differ from their defaults. */
   readonly limits?: Partial<LimitSettings> | undefined;
+}
+
+/** What an executor holds. */
+export interface Load extends SessionLoad {
+  readonly connections: number;
 }
 
 /** An executor. Every transport meets here: `serve` is the same for all of them. */
@@ -84,6 +89,11 @@ export class ExecServer {
       limits: this.limits,
       log: options.log ?? silentLogger,
     };
+  }
+
+  /** What is there now, for metrics and tests. */
+  get load(): Load {
+    return { connections: this.#connections.size, ...this.#shared.sessions.load };
   }
 
   get draining(): boolean {

@@ -3,14 +3,12 @@ import type { LimitSettings } from '../protocol/limit-settings.ts';
 import type { Method, Params, ServerNotification, WireEvent, WireResult } from '../protocol/methods.ts';
 import type { RequestContext } from '../rpc/peer.ts';
 import type { ConnectionFiles } from './connection-files.ts';
-import type { OutputPush } from './output-push.ts';
-import type { Session } from './session.ts';
+import type { ConnectionProcesses } from './connection-processes.ts';
 import type { Streams } from './streams.ts';
 
 /** What a handler of an open session works with. */
 export interface SessionContext {
-  readonly session: Session;
-  readonly push: OutputPush;
+  readonly processes: ConnectionProcesses;
   readonly files: ConnectionFiles;
   readonly streams: Streams;
   readonly notify: <N extends ServerNotification>(method: N, params: WireEvent<N>) => void;

@@ -10,8 +10,11 @@ const sliceBytes = 256 * 1024;
 
 interface Feed {
   readonly process: ManagedProcess;
-  /** The process id as JSON, which every event repeats. */
+  /** By which the connection knows the process. */
+  readonly name: string;
+  /** The same as JSON, which every event repeats. */
   readonly id: string;
+  subscription: Disposable | undefined;
   cursor: number;
   /** Bytes of output up to the cursor; undefined where it did not begin at the beginning and nothing has come yet. */
   offset: number | undefined;
@@ -25,7 +28,7 @@ interface Feed {
  */
 export class OutputPush {
   readonly #peer: Peer;
-  readonly #feeds = new Map<ManagedProcess, Disposable>();
+  readonly #feeds = new Map<ManagedProcess, Feed>();
   readonly #queue: Feed[] = [];
   #pushing = false;
   #closed = false;
@@ -34,21 +37,39 @@ export class OutputPush {
     this.#peer = peer;
   }
 
-  /** Sends the events of the process that come after the cursor, until it is closed. */
-  attach(process: ManagedProcess, afterSeq: number): void {
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Sends the events of the process that come after the cursor, until it is closed. One that is attached stays as it is. */
+  attach(process: ManagedProcess, afterSeq: number, name = process.id): void {
     if (this.#closed || this.#feeds.has(process)) return;
     const feed: Feed = {
       process,
-      id: JSON.stringify(process.id),
+      name,
+      id: JSON.stringify(name),
+      subscription: undefined,
       cursor: afterSeq,
       offset: afterSeq === 0 ? 0 : undefined,
       busy: false,
     };
-    this.#feeds.set(
-      process,
-      process.journal.subscribe(() => this.#ready(feed)),
-    );
+    this.#feeds.set(process, feed);
+    feed.subscription = process.journal.subscribe(() => this.#ready(feed));
+    // Of a start that fails nothing comes.
+    if (process.state === 'starting') void process.closed.then(() => process.closing ?? this.#drop(feed));
     this.#ready(feed);
+  }
+
+  /** The same from another cursor, wherever it was before. */
+  attachAt(process: ManagedProcess, afterSeq: number, name: string): void {
+    this.detach(process);
+    this.attach(process, afterSeq, name);
+  }
+
+  /** Sends no more of the process. */
+  detach(process: ManagedProcess): void {
+    const feed = this.#feeds.get(process);
+    if (feed !== undefined) this.#drop(feed);
   }
 
   /** The connection takes more. */
@@ -65,8 +86,16 @@ export class OutputPush {
   dispose(): void {
     this.#closed = true;
     this.#queue.length = 0;
-    for (const subscription of this.#feeds.values()) subscription[Symbol.dispose]();
-    this.#feeds.clear();
+    for (const feed of this.#feeds.values()) this.#drop(feed);
+  }
+
+  #drop(feed: Feed): void {
+    feed.subscription?.[Symbol.dispose]();
+    if (this.#feeds.get(feed.process) === feed) this.#feeds.delete(feed.process);
+  }
+
+  #isAttached(feed: Feed): boolean {
+    return this.#feeds.get(feed.process) === feed;
   }
 
   #ready(feed: Feed): void {
@@ -77,11 +106,12 @@ export class OutputPush {
   }
 
   #step(feed: Feed): void {
+    if (!this.#isAttached(feed)) return;
     const { journal } = feed.process;
     const now = journal.pullNow(feed.cursor, sliceBytes);
     if (now !== undefined) return this.#send(feed, now);
     void journal.pull(feed.cursor, sliceBytes).then((pull) => {
-      if (this.#closed) return;
+      if (!this.#isAttached(feed)) return;
       this.#send(feed, pull);
       this.resume();
     });
@@ -92,30 +122,37 @@ export class OutputPush {
     if (pull.gap !== undefined) {
       const { fromSeq, toSeq, endOffset } = pull.gap;
       const bytes = endOffset - (feed.offset ?? feed.process.journal.offsetAfter(feed.cursor));
-      const gap: WireEvent<'process/gap'> = { processId: feed.process.id, fromSeq, toSeq, bytes };
-      this.#peer.notify('process/gap', gap);
+      const isAll = feed.process.closing !== undefined && toSeq === feed.process.journal.nextSeq - 1;
+      const last = isAll ? toSeq - 1 : toSeq;
+      const gap: WireEvent<'process/gap'> = { processId: feed.name, fromSeq, toSeq: last, bytes };
+      if (fromSeq <= last) this.#peer.notify('process/gap', gap);
       [feed.cursor, feed.offset] = [toSeq, endOffset];
+      // The session, and the journal with it, ended before this connection had taken everything: the end is known all the same.
+      if (isAll) this.#sendClosed(feed, toSeq);
     }
     for (const event of pull.events) {
       this.#sendEvent(feed, event);
       [feed.cursor, feed.offset] = [event.seq, event.offset + event.bytes.length];
     }
-    if (this.#feeds.has(feed.process) && feed.cursor < feed.process.journal.nextSeq - 1) {
+    if (this.#isAttached(feed) && feed.cursor < feed.process.journal.nextSeq - 1) {
       feed.busy = true;
       this.#queue.push(feed);
     }
   }
 
+  #sendClosed(feed: Feed, seq: number): void {
+    this.#peer.notify('process/closed', { processId: feed.name, seq, ...feed.process.closing });
+    this.#drop(feed);
+  }
+
   #sendEvent(feed: Feed, event: JournalEvent): void {
-    const { process, id } = feed;
+    const { process, id, name } = feed;
     switch (event.kind) {
       case 'exited':
-        this.#peer.notify('process/exited', exitedEvent(process, event.seq));
+        this.#peer.notify('process/exited', exitedEvent(process, name, event.seq));
         return;
       case 'closed':
-        this.#peer.notify('process/closed', closedEvent(process, event.seq));
-        this.#feeds.get(process)?.[Symbol.dispose]();
-        this.#feeds.delete(process);
+        this.#sendClosed(feed, event.seq);
         return;
       case 'stdout':
       case 'stderr':
@@ -129,11 +166,7 @@ export class OutputPush {
   }
 }
 
-function exitedEvent(process: ManagedProcess, seq: number): WireEvent<'process/exited'> {
+function exitedEvent(process: ManagedProcess, processId: string, seq: number): WireEvent<'process/exited'> {
   const { exitCode = -1, signal = null, endReason = 'unknown', usage = null } = process.ending ?? {};
-  return { processId: process.id, seq, exitCode, sandboxDenied: false, signal, endReason, usage };
-}
-
-function closedEvent(process: ManagedProcess, seq: number): WireEvent<'process/closed'> {
-  return { processId: process.id, seq, ...process.closing };
+  return { processId, seq, exitCode, sandboxDenied: false, signal, endReason, usage };
 }

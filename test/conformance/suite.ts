@@ -1,5 +1,6 @@
 import type { Target } from '../support/conformance-targets.ts';
 import type { Topic } from './case.ts';
+import { attaching } from './suite/attach.ts';
 import { envelope } from './suite/envelope.ts';
 import { handshake } from './suite/handshake.ts';
 import { limitOptions } from './suite/limit-options.ts';
@@ -11,6 +12,7 @@ import { processInput } from './suite/process-input.ts';
 import { processOutput } from './suite/process-output.ts';
 import { processStart } from './suite/process-start.ts';
 import { processStop } from './suite/process-stop.ts';
+import { resuming } from './suite/resume.ts';
 import { sessions } from './suite/sessions.ts';
 import { shutdown } from './suite/shutdown.ts';
 import { runTopics } from './topics.ts';
@@ -21,6 +23,8 @@ export const topics: readonly Topic[] = [
   envelope,
   parameters,
   sessions,
+  resuming,
+  attaching,
   processStart,
   processEnvironment,
   processInput,

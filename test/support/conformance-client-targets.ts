@@ -7,6 +7,7 @@ import path from 'node:path';
 import { type ConnectOptions, ExecClient } from '../../src/client/exec-client.ts';
 import { memoryTransportPair } from '../../src/rpc/memory-transport.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
+import { roadTo } from './chaos-mild.ts';
 import { expectNothingLeft } from './conformance-leftovers.ts';
 import { executorVariables, finish, spawnExecutor } from './conformance-targets.ts';
 
@@ -84,10 +85,11 @@ export function webSocketClientTarget(mark: string): ClientTarget {
     capabilities: ownCapabilities,
     start: async () => {
       const child = spawnExecutor(['--listen', 'ws://127.0.0.1:0'], mark);
-      const url = await child.firstLine();
+      const road = await roadTo(await child.firstLine());
       return {
-        connect: async (options) => connectThroughCut(url, options),
+        connect: async (options) => connectThroughCut(road.url, options),
         [Symbol.asyncDispose]: async () => {
+          await road[Symbol.asyncDispose]();
           child.process.kill('SIGTERM');
           await finish({ mark }, { [Symbol.asyncDispose]: async () => child.expectExit() });
         },
@@ -153,7 +155,10 @@ export async function connectThroughCut(url: string, options: ConnectOptions): P
   });
   relay.listen(0, '127.0.0.1');
   await once(relay, 'listening');
-  const client = await ExecClient.connect({ url: `ws://127.0.0.1:${portOf(relay)}` }, options);
+  const client = await ExecClient.connect(
+    { url: `ws://127.0.0.1:${portOf(relay)}` },
+    { reconnectMs: 0, ...options },
+  );
   void client.closed.then(() => relay.close());
   return {
     client,

@@ -10,6 +10,7 @@ import { LineTransport } from '../../src/rpc/line-transport.ts';
 import { memoryTransportPair } from '../../src/rpc/memory-transport.ts';
 import type { Transport } from '../../src/rpc/transport.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
+import { roadTo } from './chaos-mild.ts';
 import { expectNothingLeft, markVariable } from './conformance-leftovers.ts';
 
 const repository = path.resolve(import.meta.dirname, '..', '..');
@@ -129,7 +130,7 @@ export function webSocketTarget(): Target {
     mark,
     start: async (options = {}) => {
       const child = spawnExecutor(['--listen', 'ws://127.0.0.1:0', ...flags(options)], mark);
-      const url = await child.firstLine();
+      const road = await roadTo(await child.firstLine());
       let told = false;
       const tell = (): void => {
         // A second time would end it at once.
@@ -138,8 +139,9 @@ export function webSocketTarget(): Target {
       };
       return {
         shutDown: tell,
-        connect: async () => dialWebSocket(url, {}, AbortSignal.timeout(startDeadlineMs)),
+        connect: async () => dialWebSocket(road.url, {}, AbortSignal.timeout(startDeadlineMs)),
         [Symbol.asyncDispose]: async () => {
+          await road[Symbol.asyncDispose]();
           tell();
           await child.expectExit();
         },

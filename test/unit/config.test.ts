@@ -85,6 +85,7 @@ describe('serveConfig', () => {
       limit: {},
       unauthenticated: false,
       access: undefined,
+      detachedSessionSeconds: 80,
     });
   });
 
@@ -103,6 +104,7 @@ describe('serveConfig', () => {
       EXEC_SERVER_JOURNAL_DIR: '/var/journal',
       EXEC_SERVER_JOURNAL_DISK_BYTES: '1000',
       EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES: '2000',
+      EXEC_SERVER_DETACHED_SESSION_SECONDS: '0.5',
       EXEC_SERVER_UNKNOWN: 'ignored',
     };
     expect(serveConfig({ logLevel: 'error', journalDiskBytes: '0' }, env)).toEqual({
@@ -114,6 +116,7 @@ describe('serveConfig', () => {
       limit: { sessions: 2, connections: 1 },
       unauthenticated: true,
       access: { mode: 'capability-token', tokenFile: '/run/token' },
+      detachedSessionSeconds: 0.5,
     });
   });
 
@@ -136,6 +139,9 @@ describe('serveConfig', () => {
     [{ wsMaxClockSkewSeconds: '1.5' }, '--ws-max-clock-skew-seconds: '],
     [{ journalDiskTotalBytes: 'all' }, '--journal-disk-total-bytes: '],
     [{ journalDiskTotalBytes: '99999999999999999999' }, '--journal-disk-total-bytes: '],
+    [{ detachedSessionSeconds: '-1' }, '--detached-session-seconds: '],
+    [{ detachedSessionSeconds: '1e9' }, '--detached-session-seconds: '],
+    [{ detachedSessionSeconds: '9999999' }, '--detached-session-seconds: '],
   ])('names the flag that is wrong: %j', (flags, named) => {
     expect(problem(flags)).toContain(named);
   });

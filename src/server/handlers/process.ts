@@ -4,7 +4,8 @@ import type { WriteOutcome } from '../../process/input.ts';
 import { readProcess } from '../../process/read.ts';
 import { invalidParams, invalidRequest } from '../../protocol/errors.ts';
 import type { WireResult } from '../../protocol/methods.ts';
-import type { Handlers, SessionContext } from '../handlers.ts';
+import type { Access, ConnectionProcesses } from '../connection-processes.ts';
+import type { Handlers } from '../handlers.ts';
 import { refuseScarceDescriptors } from '../scarce-descriptors.ts';
 
 type ProcessHandlers = Pick<Handlers, Extract<keyof Handlers, `process/${string}`>>;
@@ -18,63 +19,73 @@ const writeResults: Readonly<Record<WriteOutcome, WireResult<'process/write'>>> 
 };
 
 export const processHandlers: ProcessHandlers = {
-  'process/start': async (params, { session, push, request, limits }) => {
+  'process/start': async (params, { processes, request, limits }) => {
     refuseScarceDescriptors(limits);
-    const process = await session.processes.start(params);
-    request.afterReply(() => push.attach(process, 0));
-    return { processId: process.id, sandboxType: 'none' };
+    const started = { processId: params.processId, sandboxType: 'none' };
+    const process = await processes.start(params);
+    if (process === undefined) return { ...started, duplicate: true };
+    request.afterReply(() => processes.push.attach(process, 0));
+    return started;
   },
 
-  'process/read': async ({ processId, afterSeq, maxBytes, waitMs }, { session, request }) => {
-    const process = await known(session, processId);
+  'process/read': async ({ processId, afterSeq, maxBytes, waitMs }, { processes, request }) => {
+    const process = await known(processes, processId, 'read');
     const read = { afterSeq: afterSeq ?? 0, maxBytes: maxBytes ?? undefined, waitMs: waitMs ?? 0 };
     return readProcess(process, read, request.signal);
   },
 
-  'process/write': async ({ processId, chunk, writeId }, { session }) => {
-    const process = await session.processes.find(processId);
+  'process/write': async ({ processId, chunk, writeId }, { processes }) => {
+    const process = await processes.find(processId, 'write');
     if (process === undefined) return { status: 'unknownProcess' };
     return writeResults[await process.write(chunk, writeId)];
   },
 
-  'process/closeStdin': async ({ processId }, { session }) => {
-    const process = await session.processes.find(processId);
+  'process/closeStdin': async ({ processId, writeId }, { processes }) => {
+    const process = await processes.find(processId, 'write');
     if (process === undefined) return { status: 'unknownProcess' };
-    return { status: (await process.closeInput()) ? 'accepted' : 'stdinClosed' };
+    return writeResults[await process.closeInput(writeId)];
   },
 
-  'process/resize': async ({ processId, size }, { session }) => {
-    const process = await known(session, processId);
-    process.resize(size.rows, size.cols);
+  'process/resize': async ({ processId, size }, { processes }) => {
+    processes.resize(processId, await known(processes, processId, 'read'), size);
     return {};
   },
 
-  'process/signal': async ({ processId, signal, scope }, { session }) => {
+  'process/signal': async ({ processId, signal, scope }, { processes }) => {
     const name = signalName(signal);
-    const process = await session.processes.find(processId);
+    const process = await processes.find(processId, 'control');
     return { delivered: process?.signal(name, scope) ?? false };
   },
 
-  'process/terminate': async ({ processId, graceMs }, { session }) => {
+  'process/terminate': async ({ processId, graceMs }, { processes }) => {
     // Not `find`: a start that hangs is ended, not waited for.
-    const process = session.processes.peek(processId);
+    const process = processes.toEnd(processId);
     if (process === undefined) return { running: false };
     const running = process.state === 'starting' || process.state === 'running';
     const survivors = await process.terminate('terminated', graceMs ?? 0);
     return survivors.length === 0 ? { running } : { running, survivors };
   },
 
-  'process/list': ({ includeClosed }, { session }) => {
-    const processes = session.processes
-      .list()
-      .filter((process) => includeClosed || process.state !== 'closed');
-    return { processes: processes.map(describeProcess) };
+  'process/list': ({ includeClosed }, { processes }) => {
+    const listed = processes.list().filter((process) => includeClosed || process.state !== 'closed');
+    return { processes: listed.map(describeProcess) };
+  },
+
+  'process/attach': async (params, { processes, request }) => {
+    const { answer, start } = await processes.attach(params);
+    request.afterReply(start);
+    return answer;
+  },
+
+  'process/detach': ({ processId }, { processes }) => {
+    processes.detach(processId);
+    return {};
   },
 };
 
-async function known(session: SessionContext['session'], processId: string): Promise<ManagedProcess> {
-  const process = await session.processes.find(processId);
-  if (process === undefined) throw invalidRequest(`unknown process id ${processId}`);
+async function known(processes: ConnectionProcesses, id: string, access: Access): Promise<ManagedProcess> {
+  const process = await processes.find(id, access);
+  if (process === undefined) throw invalidRequest(`unknown process id ${id}`);
   return process;
 }
 

@@ -219,7 +219,7 @@ describe('run fails with status 1 and one line', () => {
   test('where the executor goes away', async () => {
     await using other = await startServer([], { mark });
     await using child = startCli(
-      ['run', '--url', other.url, '--', '/bin/sh', '-c', 'echo ready; exec sleep 600'],
+      ['run', '--url', other.url, '--reconnect', '1', '--', '/bin/sh', '-c', 'echo ready; exec sleep 600'],
       { mark },
     );
     await child.stdout.shows('ready');
@@ -227,7 +227,9 @@ describe('run fails with status 1 and one line', () => {
     expect(await child.outcome()).toEqual({
       status: 1,
       stdout: 'ready\n',
-      stderr: expect.stringMatching(/^Error: The connection has ended.*\n$/) as unknown,
+      stderr: expect.stringMatching(
+        /^exec-server: the connection is lost.*\r\nError: The connection has ended.*\n$/,
+      ) as unknown,
     });
   });
 });

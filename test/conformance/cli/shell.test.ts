@@ -145,6 +145,8 @@ describe('the terminal around shell', () => {
       'shell',
       '--url',
       other.url,
+      '--reconnect',
+      '0',
       '--',
       '/bin/sh',
       '-c',

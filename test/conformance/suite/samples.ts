@@ -46,6 +46,12 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
         { clientName: 'x'.repeat(1025) },
         { resumeSessionId: 7 },
         { resumeSessionId: {} },
+        { resume: 'x' },
+        { resume: { secret: 7 } },
+        { resume: { secret: 'x'.repeat(129) } },
+        { resume: { cursors: {} } },
+        { resume: { cursors: [{ processId: 'p' }] } },
+        { resume: { cursors: [{ processId: 'p', afterSeq: -1 }] } },
       ]),
     ],
   },
@@ -84,6 +90,12 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
         { timeoutMs: 1.5 },
         { timeoutMs: '1' },
         { stopGraceMs: -1 },
+        { startId: '' },
+        { startId: 'x'.repeat(257) },
+        { onDisconnect: 'die' },
+        { onDisconnect: {} },
+        { onDisconnect: { terminateAfterMs: -1 } },
+        { resizePolicy: 'largest' },
         { envPolicy: {} },
         ...missingEach(policy).map((envPolicy) => ({ envPolicy })),
         { envPolicy: { ...policy, inherit: 'some' } },
@@ -129,7 +141,10 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
       ]),
     ],
   },
-  'process/closeStdin': { good: { processId: 'p' }, bad: [undefined, {}, { processId: 7 }] },
+  'process/closeStdin': {
+    good: { processId: 'p' },
+    bad: [undefined, {}, { processId: 7 }, { processId: 'p', writeId: '' }],
+  },
   'process/resize': {
     good: { processId: 'p', size },
     bad: [
@@ -159,6 +174,14 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
     bad: [{}, { processId: null }, { processId: 'p', graceMs: -1 }, { processId: 'p', graceMs: 'soon' }],
   },
   'process/list': { good: undefined, bad: [7, { includeClosed: 'yes' }] },
+  'process/attach': {
+    good: { processId: 'p' },
+    bad: [
+      {},
+      ...changed({ processId: 'p' }, [{ role: 'thief' }, { afterSeq: -1 }, { key: 7 }, { localId: null }]),
+    ],
+  },
+  'process/detach': { good: { processId: 'p' }, bad: [{}, { processId: 7 }] },
   'fs/readFile': {
     good: file,
     bad: [...badFiles, ...changed(file, [{ offset: -1 }, { length: 0.5 }, { followSymlinks: 'no' }])],

@@ -8,14 +8,14 @@ import { eventually, isRunning } from '../../support/conformance-leftovers.ts';
 import type { WireClient } from '../../support/conformance-wire.ts';
 import type { Context, Topic } from '../case.ts';
 
-async function drop(client: WireClient): Promise<void> {
+export async function drop(client: WireClient): Promise<void> {
   const reason: CloseReason = { kind: 'goingAway', message: 'dropped by the test' };
   client.transport.close(reason);
   await client.closed;
 }
 
 /** Resumes as soon as the executor has noticed that the old connection is gone. */
-async function resume(context: Context, sessionId: string): Promise<WireClient> {
+export async function resume(context: Context, sessionId: string): Promise<WireClient> {
   const client = await context.connect();
   await eventually('the session to be free', async () => {
     const answer = await client.request('initialize', { clientName: 'resumed', resumeSessionId: sessionId });

@@ -43,6 +43,9 @@ function counted(transport: Transport, onBytes: (bytes: number) => void): Transp
     get unsentBytes() {
       return transport.unsentBytes;
     },
+    get receivedBytes() {
+      return transport.receivedBytes;
+    },
     attach: (events) =>
       transport.attach({
         onMessage: (text) => {

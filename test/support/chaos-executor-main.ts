@@ -1,0 +1,53 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { memoryUsage } from 'node:process';
+
+import { ownVariables } from '../../src/config.ts';
+import { ExecServer } from '../../src/server/exec-server.ts';
+import { listenWebSocket } from '../../src/server/listen-websocket.ts';
+import { tuneCollector } from '../../src/support/collector.ts';
+import type { Gauges } from './chaos-executor.ts';
+
+/*
+ * A program: the executor with gauges. It listens, tells its URL over the channel to its parent, and answers each message there with what
+ * it holds.
+ */
+const [detachedSessionMs, closedRetentionMs] = process.argv.slice(2).map(Number);
+// As the command `serve` does.
+tuneCollector();
+const lag = monitorEventLoopDelay({ resolution: 1 });
+lag.enable();
+
+const server = new ExecServer({ env: ownVariables(), detachedSessionMs, closedRetentionMs });
+const listener = await listenWebSocket(server, '127.0.0.1', 0);
+
+function count(names: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+}
+
+function residentBytes(): number {
+  // With the garbage collected, where the parent lets it: what is left is held.
+  globalThis.gc?.();
+  const pages = Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[1]);
+  return pages * 4096;
+}
+
+process.on('message', () => {
+  const gauges: Gauges = {
+    ...server.load,
+    residentBytes: residentBytes(),
+    heapBytes: memoryUsage().heapUsed,
+    descriptors: readdirSync('/proc/self/fd').length,
+    resources: count(process.getActiveResourcesInfo()),
+    lagP99Ms: lag.percentile(99) / 1e6,
+    lagMostMs: lag.max / 1e6,
+  };
+  lag.reset();
+  process.send?.(gauges);
+});
+process.on('disconnect', () => {
+  void Promise.all([server.close(), listener.close()]).then(() => process.exit(0));
+});
+process.send?.(listener.url);
