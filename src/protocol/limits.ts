@@ -135,6 +135,24 @@ export const limits = {
   /** Milliseconds that an idle search thread waits for the next search of its connection. */
   searchThreadIdleMs: 10_000,
 
+  /** Entries of one permission profile, and paths in each list of the oldest form. Profiles in the field have some dozens. */
+  sandboxEntries: 1024,
+  /** Paths in each list of roots of a sandbox context. */
+  sandboxRoots: 64,
+  /** Characters of a pattern or a subpath of an entry: PATH_MAX. */
+  sandboxTextLength: 4096,
+  /** Characters of a profile that a client hands to its own sandbox helper as an argument: what the kernel takes as one. */
+  sandboxArgumentLength: 128 * KiB,
+  /** Files that the denied patterns of one profile match. Each is one thing that the kernel is told. */
+  sandboxGlobMatches: 2048,
+  /** Directories opened, and entries looked at, to find them. They are looked for at each start. */
+  sandboxGlobDirectories: 20_000,
+  sandboxGlobEntries: 500_000,
+  /** Links in one path, as for the kernel. */
+  sandboxLinks: 40,
+  /** Bytes of a `.git` file that are read for the directory that it names: PATH_MAX and some words. */
+  gitFileBytes: 8 * KiB,
+
   /** Milliseconds that changes are collected before they are sent: a save is several events, and takes less. */
   watchWindowMs: 50,
   /** Milliseconds that a resync waits for new directories that are being read, which would otherwise cause the next one. */

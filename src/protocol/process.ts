@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { limits } from './limits.ts';
 import { Bytes, Count, Milliseconds, Path, ProcessId, Variables } from './primitives.ts';
+import { Sandbox } from './sandbox.ts';
 
 export const OutputStream = z.enum(['stdout', 'stderr', 'pty']);
 export type OutputStream = z.infer<typeof OutputStream>;
@@ -41,7 +42,7 @@ export const EnvPolicy = z
   });
 export type EnvPolicy = z.infer<typeof EnvPolicy>;
 
-/** Confinement that a client may ask for. This executor has none yet, so that all but "disabled" is refused. */
+/** A network of its own that a client may ask for. This executor has none, so that it is refused. */
 const Confinement = z.looseObject({}).nullish();
 
 export const ProcessStartParams = z.object({
@@ -73,9 +74,7 @@ export const ProcessStartParams = z.object({
   stopGraceMs: Milliseconds.default(limits.stopGraceMs).meta({
     description: 'Time between TERM and KILL when timeoutMs is over.',
   }),
-  sandbox: Confinement.meta({
-    description: 'Permission profile. Refused unless its permissions are of type "disabled".',
-  }),
+  sandbox: Sandbox,
   managedNetwork: Confinement.meta({ description: 'Refused: this executor cannot enforce it.' }),
   networkProxy: Confinement.meta({ description: 'Refused: this executor cannot enforce it.' }),
 });

@@ -1,4 +1,5 @@
 import { fileError } from '../../file-system/file-error.ts';
+import type { SandboxContext } from '../../protocol/sandbox.ts';
 import { refuseSandbox } from '../../sandbox/refuse.ts';
 import type { Handlers, SessionContext } from '../handlers.ts';
 
@@ -12,8 +13,7 @@ export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>)
   const guard =
     (operation: Operation): Operation =>
     async (params, context) => {
-      if ('sandbox' in params)
-        refuseSandbox(params.sandbox as Readonly<Record<string, unknown>> | null | undefined);
+      if ('sandbox' in params) refuseSandbox(params.sandbox as SandboxContext | null | undefined);
       try {
         return await operation(params, context);
       } catch (error) {
