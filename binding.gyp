@@ -1,10 +1,43 @@
 {
+  'target_defaults': {
+    'cflags': ['-std=gnu11', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Wno-clobbered', '-O2'],
+    'defines': ['_GNU_SOURCE'],
+  },
   'targets': [
     {
       'target_name': 'exec_server_native',
-      'sources': ['native/addon.c', 'native/spawn.c', 'native/poll.c', 'native/inotify.c'],
-      'cflags': ['-std=gnu11', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Wno-clobbered', '-O2'],
-      'defines': ['NAPI_VERSION=9', '_GNU_SOURCE'],
+      'sources': ['native/addon.c', 'native/spawn.c', 'native/poll.c', 'native/inotify.c', 'native/sandbox.c'],
+      'defines': ['NAPI_VERSION=9'],
     },
+  ],
+  'conditions': [
+    [
+      'OS=="linux"',
+      {
+        'targets': [
+          {
+            # Static, because it runs where the sandbox may show none of the host's libraries.
+            'target_name': 'exec_server_confine',
+            'type': 'executable',
+            'sources': [
+              'native/confine/main.c',
+              'native/confine/spec.c',
+              'native/confine/limits.c',
+              'native/confine/privileges.c',
+              'native/confine/landlock.c',
+              'native/confine/filter.c',
+              'native/confine/filter-refusals.c',
+              'native/confine/filter-notifications.c',
+              'native/confine/command.c',
+              'native/confine/status.c',
+              'native/confine/supervise.c',
+              'native/confine/broker.c',
+            ],
+            'cflags': ['-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'],
+            'ldflags': ['-static', '-Wl,-z,relro,-z,now'],
+          },
+        ],
+      },
+    ],
   ],
 }

@@ -126,7 +126,8 @@ NAPI_MODULE_INIT() {
       {"pollClose", native_poll_close},    {"read", native_read},               {"write", native_write},
       {"resize", native_resize},           {"eofByte", native_eof_byte},        {"exitStatus", native_exit_status},
       {"reap", native_reap},               {"inotifyOpen", native_inotify_open}, {"inotifyAdd", native_inotify_add},
-      {"inotifyRemove", native_inotify_remove},
+      {"inotifyRemove", native_inotify_remove}, {"sealedFile", native_sealed_file}, {"statusPair", native_status_pair},
+      {"receiveStatus", native_receive_status}, {"openPath", native_open_path},   {"hostFacts", native_host_facts},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

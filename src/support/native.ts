@@ -20,6 +20,23 @@ interface Native {
   /** `path` ends with NUL. Answers the watch descriptor; the same one for the same inode. */
   inotifyAdd(fd: number, path: Buffer, mask: number): number;
   inotifyRemove(fd: number, wd: number): number;
+  /** A file without a name that nobody can change any more, read from its beginning. */
+  sealedFile(bytes: Uint8Array): number;
+  /** The ends of a socket that keeps messages apart. The first is ours: it does not block and learns the pid of a sender. */
+  statusPair(): readonly [number, number] | number;
+  /** One message and the pid of its sender; [0, 0] at the end. -EMSGSIZE when it did not fit. */
+  receiveStatus(fd: number, target: Uint8Array): number | readonly [number, number];
+  /** A descriptor that stands for the path, which must cross no symbolic link. `path` ends with NUL. */
+  openPath(path: Buffer): number;
+  hostFacts(): HostFacts;
+}
+
+/** What the kernel offers to confine with. */
+export interface HostFacts {
+  /** 0: no Landlock. */
+  readonly landlockAbi: number;
+  readonly seccomp: boolean;
+  readonly seccompNotify: boolean;
 }
 
 export interface NativeSpec {
@@ -30,6 +47,10 @@ export interface NativeSpec {
   readonly pipeStdin: number;
   readonly rows: number;
   readonly cols: number;
+  /** Become 3, 4, 5… of the child. The caller keeps them open until the start has settled. */
+  readonly pass?: readonly number[];
+  /** 0: the child does not take the PTY as its controlling terminal; a descendant of it will. */
+  readonly leadTerminal?: 0 | 1;
 }
 
 /** Descriptors, -1 where there is none. A PTY has one, `stdin`, for both directions. */
