@@ -148,8 +148,18 @@ export const limits = {
   /** Directories opened, and entries looked at, to find them. They are looked for at each start. */
   sandboxGlobDirectories: 20_000,
   sandboxGlobEntries: 500_000,
+  /** Levels below the fixed part of a denied pattern, a directory held open for each. */
+  sandboxGlobDepth: 64,
+  /** Milliseconds that the search for them may take. */
+  sandboxGlobMs: 10_000,
   /** Links in one path, as for the kernel. */
   sandboxLinks: 40,
+  /** Milliseconds that bubblewrap may take to say whether it works. */
+  sandboxProbeMs: 10_000,
+  /** Plans made for one start while the files that it is about change. */
+  sandboxAttempts: 5,
+  /** Bytes of a confined process's newest output in which signs of a denial are looked for. */
+  denialTailBytes: 16 * KiB,
   /** Bytes of a `.git` file that are read for the directory that it names: PATH_MAX and some words. */
   gitFileBytes: 8 * KiB,
 
