@@ -50,12 +50,11 @@ export async function findDestination(path: Buffer): Promise<Destination> {
   return walk(path);
 }
 
-/** The same for a path without links; undefined if there is one all the same. */
+/** The same for an entry of a directory whose path is canonical; undefined if it is a link. */
 export async function findEntry(path: Buffer): Promise<Destination | undefined> {
-  const stats = await lstat(path, { bigint: true }).catch(() => undefined);
-  if (stats?.isSymbolicLink()) return undefined;
-  const found = await findDestination(path);
-  return found.links.length === 0 ? found : undefined;
+  const stats = await look(path);
+  if (typeof stats === 'number') return notThere(stats, splitLast(path).parent, path, [], []);
+  return stats.isSymbolicLink() ? undefined : there(path, stats, []);
 }
 
 async function walk(path: Buffer): Promise<Destination> {

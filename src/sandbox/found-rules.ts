@@ -61,7 +61,13 @@ function mergeTwo(first: FoundRule, second: FoundRule): FoundRule {
   const stronger = strength[second.rule.access] > strength[first.rule.access];
   const [strong, weak] = stronger ? [second, first] : [first, second];
   const aliases = [...strong.rule.aliases, ...weak.rule.aliases];
-  return { ...strong, rule: { ...strong.rule, aliases }, links: [...strong.links, ...weak.links] };
+  const protects = weak.rule.protectedMetadata && weak.rule.access === strong.rule.access;
+  const protectedMetadata = strong.rule.protectedMetadata || protects;
+  return {
+    ...strong,
+    rule: { ...strong.rule, aliases, protectedMetadata },
+    links: [...strong.links, ...weak.links],
+  };
 }
 
 /** What the others say of the place of a rule that is not there. */

@@ -12,33 +12,29 @@ export const protectedNames = ['.git', '.agents', '.codex', '.aws'] as const;
 const source = (path: Buffer): string => `protected metadata ${path.toString()}`;
 
 /**
- * Rules that keep the metadata directly below every writable root as it is. An entry for exactly such a name counts instead, `granted`
- * included: those whose path does not exist.
+ * Rules that keep the metadata directly below every writable root as it is, but for names that have a write entry of their own. `absent`:
+ * entries whose path does not exist; they count for that, too.
  */
 export async function protectMetadata(
-  found: readonly FoundRule[],
-  granted: readonly FoundRule[],
+  present: readonly FoundRule[],
+  absent: readonly FoundRule[],
   find: FindDestination,
 ): Promise<FoundRule[]> {
-  const explicit = new Map(
-    [...granted, ...found].map(({ rule }) => [rule.path.toString('latin1'), rule.access]),
-  );
-  const roots = found.filter(({ rule }) => rule.access === 'write' && rule.kind === 'directory');
-  const places = roots.flatMap(({ rule }) =>
-    protectedNames.map((name) => joinPath(rule.path, Buffer.from(name))),
-  );
+  const writable = [...present, ...absent].filter(({ rule }) => rule.access === 'write');
+  const lifted = new Set(writable.map(({ rule }) => rule.path.toString('latin1')));
   const rules = await Promise.all(
-    places
-      .filter((path) => explicit.get(path.toString('latin1')) !== 'write')
-      .map(async (path) => protect(path, explicit.has(path.toString('latin1')), found, find)),
+    present
+      .filter(({ rule }) => rule.access === 'write' && rule.kind === 'directory')
+      .flatMap(({ rule }) => protectedNames.map((name) => joinPath(rule.path, Buffer.from(name))))
+      .filter((path) => !lifted.has(path.toString('latin1')))
+      .map(async (path) => protect(path, present, find)),
   );
   return rules.flat();
 }
 
 async function protect(
   path: Buffer,
-  hasEntry: boolean,
-  found: readonly FoundRule[],
+  present: readonly FoundRule[],
   find: FindDestination,
 ): Promise<FoundRule[]> {
   const entry = await findEntry(path);
@@ -50,16 +46,15 @@ async function protect(
     const problem = 'is in a directory that the executor may not enter';
     throw refusal(problem, source(path), 'give it search permission for that directory');
   }
-  const origin = { access: 'read', source: source(path), path, protectedMetadata: true } as const;
-  const rules = hasEntry ? [] : [foundRule(entry, origin)];
-  const elsewhere =
-    entry.kind === 'file' && path.toString().endsWith('/.git') ? await gitDirectory(path) : undefined;
+  const origin = { access: 'read', protectedMetadata: true } as const;
+  const rules = [foundRule(entry, { ...origin, source: source(path), path })];
+  if (entry.kind !== 'file' || !path.toString('latin1').endsWith('/.git')) return rules;
+  const elsewhere = await gitDirectory(path);
   if (elsewhere === undefined) return rules;
   const from = `${source(elsewhere)}, named by ${path.toString()}`;
   const destination = await findNamed(find, elsewhere, from);
-  const around = accessAt(found, destination.path);
-  const isNamed = found.some(({ rule }) => rule.path.equals(destination.path));
-  if (around !== 'write' || isNamed) return rules;
+  // It is not made readable by being protected.
+  if (accessAt(present, destination.path) !== 'write') return rules;
   return [...rules, foundRule(destination, { ...origin, source: from, path: elsewhere })];
 }
 
