@@ -36,4 +36,6 @@ napi_value native_receive_status(napi_env env, napi_callback_info info);
 napi_value native_open_path(napi_env env, napi_callback_info info);
 napi_value native_host_facts(napi_env env, napi_callback_info info);
 
+napi_value native_lock(napi_env env, napi_callback_info info);
+
 #endif

@@ -49,7 +49,7 @@ bool fail(struct failure *failure, enum stage stage, int error, const char *deta
 bool spec_read(struct spec *spec, struct failure *failure);
 bool expect_check(const struct spec *spec, struct failure *failure);
 bool rlimits_apply(const struct spec *spec, struct failure *failure);
-bool privileges_drop(struct failure *failure);
+bool privileges_drop(bool all, struct failure *failure);
 bool landlock_confine(const struct spec *spec, struct failure *failure);
 /* The launcher and all that it starts can send signals to each other only. */
 bool landlock_scope(struct failure *failure);

@@ -1,5 +1,5 @@
 /*
- * Gives up every capability for good: none is held, none can be had from a program's file or from being root, and what was
+ * Gives up every capability for good, where files are confined: none is held, none can be had from a program's file or from being root, and what was
  * given up cannot be asked for again.
  */
 #include "confine.h"
@@ -24,8 +24,10 @@ static bool holds_any(void) {
   return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 0, 0, 0) > 0;
 }
 
-bool privileges_drop(struct failure *failure) {
+bool privileges_drop(bool all, struct failure *failure) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail(failure, STAGE_SETUP, errno, NULL);
+  /* Where all files may be written root keeps what it needs for that. */
+  if (!all) return true;
   /* An ordinary user may not change these two; no_new_privs makes them void for it. */
   bool may_change = prctl(PR_SET_SECUREBITS, BITS, 0, 0, 0) == 0;
   for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {

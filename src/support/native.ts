@@ -26,9 +26,11 @@ interface Native {
   statusPair(): readonly [number, number] | number;
   /** One message and the pid of its sender; [0, 0] at the end. -EMSGSIZE when it did not fit. */
   receiveStatus(fd: number, target: Uint8Array): number | readonly [number, number];
-  /** A descriptor that stands for the path, which must cross no symbolic link. `path` ends with NUL. */
+  /** A descriptor that stands for the path, which must cross no symbolic link; a link at its end is opened itself. `path` ends with NUL. */
   openPath(path: Buffer): number;
   hostFacts(): HostFacts;
+  /** An advisory lock, without waiting; -EWOULDBLOCK where somebody else has it. Ends with the open file. */
+  lock(fd: number, exclusive: boolean): number;
 }
 
 /** What the kernel offers to confine with. */
