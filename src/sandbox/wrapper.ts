@@ -8,7 +8,7 @@ import { issuesText } from './issues.ts';
 export interface WrappedCommand {
   readonly context: SandboxContext;
   readonly cwd: EnvironmentPath;
-  readonly argv: readonly string[];
+  readonly argv: string[];
 }
 
 const helper = 'codex-linux-sandbox';

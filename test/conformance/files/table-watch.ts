@@ -131,11 +131,7 @@ export const sandboxRows: readonly Row[] = [
     title: 'fs/readFile refuses a profile of an unknown type',
     method: 'fs/readFile',
     params: (_tree, path) => ({ path: path('file'), sandbox: { permissions: { type: 'unheard-of' } } }),
-    expected: refused,
-    reference: {
-      may: { expected: undecodable, reason: 'Ours refuses what it cannot enforce, known or not.' },
-      now: { expected: undecodable, reason: 'Ours refuses what it cannot enforce, known or not.' },
-    },
+    expected: undecodable,
   },
   {
     id: 'sandbox-close',

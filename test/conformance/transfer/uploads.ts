@@ -21,6 +21,7 @@ import {
   writeAhead,
 } from '../../support/transfer-view.ts';
 import type { Case, Topic } from '../case.ts';
+import { nothing } from '../../support/sandbox-profiles.ts';
 
 const run = promisify(execFile);
 
@@ -344,8 +345,7 @@ export const uploads: Topic = {
       run: async (context) => {
         const client = await context.open();
         const folder = await context.folder();
-        const sandbox = { permissions: { type: 'managed' } };
-        const params = { streamId: 's', path: path.join(folder, 'file'), sandbox };
+        const params = { streamId: 's', path: path.join(folder, 'file'), sandbox: nothing };
         expect((await client.refused('fs/upload', params)).code).toBe(-32600);
         expect(await readdir(folder)).toEqual([]);
         await upload(
