@@ -6,7 +6,7 @@
   'targets': [
     {
       'target_name': 'exec_server_native',
-      'sources': ['native/addon.c', 'native/spawn.c', 'native/poll.c', 'native/inotify.c', 'native/sandbox.c'],
+      'sources': ['native/addon.c', 'native/spawn.c', 'native/poll.c', 'native/inotify.c', 'native/sandbox.c', 'native/lock.c'],
       'defines': ['NAPI_VERSION=9'],
     },
   ],
