@@ -249,9 +249,9 @@ const rows: readonly Row[] = [
   [87, [...writable, 'OUT:write'], 'write', 'OUT/gd/x', 'denied', { setUp: gitFile }],
 ];
 
-export const vectors: readonly Vector[] = rows.map(([number, entries, operation, path, expected, more]) => {
-  return { number, entries, operation, path, expected, ...more };
-});
+export const vectors: readonly Vector[] = rows.map(([number, entries, operation, path, expected, more]) =>
+  Object.assign({ number, entries, operation, path, expected }, more),
+);
 
 /** What the vector is called in a report. */
 export function titleOf({ number, entries, operation, path }: Vector): string {
