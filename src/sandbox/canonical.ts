@@ -75,14 +75,22 @@ async function walk(path: Buffer): Promise<Destination> {
       continue;
     }
     links.push(next);
-    if (links.length > limits.sandboxLinks) throw new UnusablePathError('goes through too many links');
-    const target = await readlink(next, { encoding: 'buffer' });
+    if (links.length > limits.sandboxLinks) throw new UnusablePathError('it goes through too many links');
+    const target = await readLink(next);
     if (target[0] === 0x2f) place = Buffer.from('/');
     left.push(...partsOf(target).toReversed());
   }
   const stats = await look(place);
   if (typeof stats === 'number') return notThere(stats, splitLast(place).parent, place, [], links);
   return there(place, stats, links);
+}
+
+async function readLink(path: Buffer): Promise<Buffer> {
+  try {
+    return await readlink(path, { encoding: 'buffer' });
+  } catch (error) {
+    throw new UnusablePathError('it changed while it was followed', { cause: error });
+  }
 }
 
 async function look(path: Buffer): Promise<BigIntStats | number> {

@@ -18,6 +18,8 @@ import {
 import { refusal, wrongProfile } from './refusal.ts';
 import type { DeniedPattern } from './targets.ts';
 
+const nowhere: Progress = new Set();
+
 interface Pattern {
   readonly parts: readonly PatternPart[];
   readonly source: string;
@@ -27,6 +29,10 @@ interface Pattern {
 interface Start {
   readonly destination: Destination;
   readonly patterns: readonly Pattern[];
+}
+
+function sourceOf({ patterns }: Start): string {
+  return patterns.map(({ source }) => source).join(', ');
 }
 
 export interface ScanOptions {
@@ -63,6 +69,10 @@ async function startsOf(
       throw wrongProfile(problem, source, 'begin it with the name of a directory');
     }
     const destination = await findNamed(find, folder, source);
+    if (destination.kind === 'hidden') {
+      const problem = `names ${folder.toString()}, which is behind a directory that the executor may not enter`;
+      throw refusal(problem, source, 'give it search permission for that directory');
+    }
     const key = destination.path.toString('latin1');
     const start = starts.get(key) ?? { destination, patterns: [] };
     starts.set(key, start);
@@ -87,7 +97,7 @@ class Scan {
   async run(start: Start): Promise<void> {
     if (start.destination.kind !== 'directory') return;
     const progress = start.patterns.map(({ parts }) => startOf(parts));
-    const folder = await openFolder(() => Folder.open(start.destination.path, false));
+    const folder = await unlessGone(async () => Folder.open(start.destination.path, false));
     if (folder === undefined) return;
     await using _closed = folder;
     await this.#search(start, folder, start.destination.path, progress, 1);
@@ -103,49 +113,48 @@ class Scan {
     this.#directories += 1;
     if (this.#directories > limits.sandboxGlobDirectories)
       throw this.#tooMuch(start, 'has too many directories to search');
-    for await (const entry of this.#entriesOf(start, folder, path)) {
-      const text = Array.from(entry.name.toString());
-      const next = start.patterns.map(({ parts }, index) =>
-        advance(parts, progress[index] ?? new Set(), text),
-      );
-      if (entry.isFile()) await this.#deny(start, folder, path, entry.name, next);
-      if (
-        !entry.isDirectory() ||
-        !start.patterns.some(({ parts }, index) => goesOn(parts, next[index] ?? new Set()))
-      )
-        continue;
-      if (level >= this.#levels) {
-        if (level === this.#wanted) continue;
-        throw this.#tooMuch(start, 'has too many levels of directories to search');
-      }
-      const inner = await openFolder(() => folder.folder(entry.name));
-      if (inner === undefined) continue;
-      await using _closed = inner;
-      await this.#search(start, inner, joinPath(path, entry.name), next, level + 1);
-    }
-  }
-
-  async *#entriesOf(start: Start, folder: Folder, path: Buffer): AsyncIterable<Dirent<Buffer>> {
     const place = folder.entry(Buffer.from('.'));
     try {
       for await (const entry of await openListing(place)) {
-        this.#entries += 1;
-        if (this.#entries > limits.sandboxGlobEntries)
-          throw this.#tooMuch(start, 'has too many files to search');
-        if (performance.now() > this.#end) throw this.#tooMuch(start, 'takes too long to search');
-        yield entry;
+        this.#count(start);
+        await this.#visit(start, folder, path, progress, level, entry);
       }
     } catch (error) {
-      const errno = errnoOf(error);
-      if (errno !== os.errno.EACCES) throw error;
+      if (errnoOf(error) !== os.errno.EACCES) throw error;
       // Whoever can enter a directory can open what he knows the name of, and its owner can let himself in.
       if (await isClosed(place)) return;
-      throw refusal(
-        `cannot be searched for: ${path.toString()} cannot be listed`,
-        start.patterns[0]?.source ?? '',
-        'give the executor read permission for that directory',
-      );
+      const problem = `cannot be searched for: the executor may not list or enter ${path.toString()}`;
+      throw refusal(problem, sourceOf(start), 'give it read and search permission for that directory');
     }
+  }
+
+  async #visit(
+    start: Start,
+    folder: Folder,
+    path: Buffer,
+    progress: readonly Progress[],
+    level: number,
+    entry: Dirent<Buffer>,
+  ): Promise<void> {
+    const text = Array.from(entry.name.toString());
+    const next = start.patterns.map(({ parts }, index) => advance(parts, progress[index] ?? nowhere, text));
+    if (entry.isFile()) await this.#deny(start, folder, path, entry.name, next);
+    if (!entry.isDirectory()) return;
+    if (!start.patterns.some(({ parts }, index) => goesOn(parts, next[index] ?? nowhere))) return;
+    if (level >= this.#levels) {
+      if (level === this.#wanted) return;
+      throw this.#tooMuch(start, 'has too many levels of directories to search');
+    }
+    const inner = await unlessGone(async () => folder.folder(entry.name));
+    if (inner === undefined) return;
+    await using _closed = inner;
+    await this.#search(start, inner, joinPath(path, entry.name), next, level + 1);
+  }
+
+  #count(start: Start): void {
+    this.#entries += 1;
+    if (this.#entries > limits.sandboxGlobEntries) throw this.#tooMuch(start, 'has too many files to search');
+    if (performance.now() > this.#end) throw this.#tooMuch(start, 'takes too long to search');
   }
 
   async #deny(
@@ -155,12 +164,10 @@ class Scan {
     name: Buffer,
     progress: readonly Progress[],
   ): Promise<void> {
-    const pattern = start.patterns.find(({ parts }, index) =>
-      isComplete(parts, progress[index] ?? new Set()),
-    );
+    const pattern = start.patterns.find(({ parts }, index) => isComplete(parts, progress[index] ?? nowhere));
     if (pattern === undefined) return;
     if (this.found.length >= limits.sandboxGlobMatches) throw this.#tooMuch(start, 'matches too many files');
-    const stats = await lstat(folder.entry(name), { bigint: true }).catch(() => undefined);
+    const stats = await unlessGone(async () => lstat(folder.entry(name), { bigint: true }));
     if (stats === undefined || !stats.isFile()) return;
     const file = joinPath(path, name);
     const destination: Destination = {
@@ -174,7 +181,7 @@ class Scan {
 
   #tooMuch(start: Start, problem: string): Error {
     const fix = 'begin the pattern with a narrower directory, or set glob_scan_max_depth';
-    return refusal(problem, start.patterns[0]?.source ?? '', fix);
+    return refusal(problem, sourceOf(start), fix);
   }
 }
 
@@ -184,10 +191,10 @@ async function openListing(path: Buffer): Promise<AsyncIterable<Dirent<Buffer>>>
   return (await opendir(path, options)) as unknown as AsyncIterable<Dirent<Buffer>>;
 }
 
-/** undefined: it is none any more, or nobody like the executor gets in. */
-async function openFolder(open: () => Promise<Folder>): Promise<Folder | undefined> {
+/** undefined: somebody removed or replaced it in the meantime. */
+async function unlessGone<T>(look: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await open();
+    return await look();
   } catch (error) {
     const { ENOENT, ENOTDIR, ELOOP } = os.errno;
     const errno = errnoOf(error);

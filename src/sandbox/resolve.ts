@@ -31,16 +31,16 @@ async function resolveFiles(
   ambient: Ambient,
 ): Promise<Omit<ResolvedSandbox, 'network'>> {
   const targets = targetsOf(profile, context, ambient);
-  if (context.useLegacyLandlock) {
-    const fix = 'leave it out: the executor picks what its host can enforce';
-    throw refusal('asks for an enforcer that this executor does not have', 'useLegacyLandlock', fix);
-  }
   const find = destinationFinder();
   const named = mergeRules(await findTargets(targets, find));
   const denies = targets.denied.length > 0 || named.some(({ rule }) => rule.access === 'none');
   if (targets.everything && !denies && named.every(({ rule }) => rule.access === 'write'))
     return { fileSystem: unrestricted, notes: targets.notes };
 
+  if (context.useLegacyLandlock) {
+    const fix = 'leave it out: the executor picks what its host can enforce';
+    throw refusal('asks for an enforcer that this executor does not have', 'useLegacyLandlock', fix);
+  }
   const notes = [...targets.notes];
   const present = named.filter(({ rule }) => rule.kind !== 'missing' && rule.kind !== 'hidden');
   const absent = named.filter((found) => !present.includes(found));

@@ -4,7 +4,7 @@ import { isBelow } from './rule-paths.ts';
 export type Access = SandboxEntry['access'];
 
 /**
- * `hidden`: behind a directory that the executor itself may not enter, and neither may what it starts. Grants are never hidden or missing:
+ * `hidden`: behind a directory that the executor itself may not enter, and neither may what it starts. Grants are never missing or hidden:
  * what is not there is not granted.
  */
 export type RuleKind = 'directory' | 'file' | 'other' | 'missing' | 'hidden';
@@ -21,7 +21,7 @@ export interface Rule {
   readonly kind: RuleKind;
   /** `DEVICE:INODE` of what is there, decimal. */
   readonly identity: string | undefined;
-  /** The shortest part of the path that does not exist; only where the kind is `missing`. */
+  /** The shortest part of the path that is known not to exist. */
   readonly firstMissing: Buffer | undefined;
   /** It keeps the metadata of a workspace from being changed, whatever the profile says. */
   readonly protectedMetadata: boolean;

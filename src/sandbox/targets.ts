@@ -135,7 +135,7 @@ function projectRoots({ workspaceRoots = [], cwd }: SandboxContext): Buffer[] {
 /** A relative TMPDIR starts from the context's cwd; without one it means nothing. */
 function temporary({ temporaryDirectories, cwd }: SandboxContext, { tmpdir }: Ambient): Buffer[] {
   if (temporaryDirectories !== undefined) return temporaryDirectories.map(({ bytes }) => bytes);
-  if (tmpdir === undefined || tmpdir === '') return [];
+  if (tmpdir === undefined || tmpdir === '' || tmpdir.includes('\0')) return [];
   const start = tmpdir.startsWith('/') ? Buffer.from('/') : cwd?.bytes;
   return start === undefined ? [] : [withoutDots(Buffer.from(tmpdir)).reduce(joinPath, start)];
 }
