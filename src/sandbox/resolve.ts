@@ -6,6 +6,7 @@ import { protectMetadata } from './metadata.ts';
 import { refusal } from './refusal.ts';
 import { type ResolvedSandbox, comparePaths, isAtOrBelow } from './rules.ts';
 import { type Ambient, type Target, type Targets, platformPaths, targetsOf } from './targets.ts';
+import { nearestRule } from './verdict.ts';
 
 const unrestricted = { kind: 'unrestricted' } as const;
 
@@ -120,13 +121,15 @@ function refuseChangeableLinks(all: readonly FoundRule[]): void {
 
 /** What the platform needs is readable, and nothing becomes narrower by it. */
 async function platformRules(all: readonly FoundRule[], find: FindDestination): Promise<FoundRule[]> {
+  const named = all.map(({ rule }) => rule);
   const found = await Promise.all(
     platformPaths.map(async (text): Promise<FoundRule | undefined> => {
       const path = Buffer.from(text);
       const destination = await find(path).catch(() => undefined);
       if (destination === undefined || destination.identity === undefined) return undefined;
-      const isNamed = all.some(({ rule }) => rule.path.equals(destination.path));
-      if (isNamed || accessAt(all, destination.path) !== 'none') return undefined;
+      // A denial of the whole disk is what it starts from; any narrower one was meant.
+      const around = nearestRule(named, destination.path);
+      if (around !== undefined && (around.access !== 'none' || around.path.length > 1)) return undefined;
       return foundRule(destination, { access: 'read', source: 'minimal (read)', path });
     }),
   );
