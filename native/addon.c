@@ -128,7 +128,7 @@ NAPI_MODULE_INIT() {
       {"reap", native_reap},               {"inotifyOpen", native_inotify_open}, {"inotifyAdd", native_inotify_add},
       {"inotifyRemove", native_inotify_remove}, {"sealedFile", native_sealed_file}, {"statusPair", native_status_pair},
       {"receiveStatus", native_receive_status}, {"openPath", native_open_path},   {"hostFacts", native_host_facts},
-      {"lock", native_lock},
+      {"lock", native_lock}, {"memoryFile", native_memory_file},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -34,6 +34,7 @@ napi_value native_sealed_file(napi_env env, napi_callback_info info);
 napi_value native_status_pair(napi_env env, napi_callback_info info);
 napi_value native_receive_status(napi_env env, napi_callback_info info);
 napi_value native_open_path(napi_env env, napi_callback_info info);
+napi_value native_memory_file(napi_env env, napi_callback_info info);
 napi_value native_host_facts(napi_env env, napi_callback_info info);
 
 napi_value native_lock(napi_env env, napi_callback_info info);

@@ -70,6 +70,13 @@ napi_value native_sealed_file(napi_env env, napi_callback_info info) {
   return number(env, sealed_file(data, length));
 }
 
+/* memoryFile(): one that can be written to */
+napi_value native_memory_file(napi_env env, napi_callback_info info) {
+  int fd = memfd_create("exec-server", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL) fd = memfd_create("exec-server", MFD_CLOEXEC);
+  return number(env, fd < 0 ? -errno : fd);
+}
+
 /* statusPair(): [ours, the launcher's] */
 napi_value native_status_pair(napi_env env, napi_callback_info info) {
   int ends[2], on = 1;
@@ -140,6 +147,7 @@ static void facts(int *landlock, int *seccomp, int *notify) {
 #else
 
 napi_value native_sealed_file(napi_env env, napi_callback_info info) { return number(env, -ENOSYS); }
+napi_value native_memory_file(napi_env env, napi_callback_info info) { return number(env, -ENOSYS); }
 napi_value native_status_pair(napi_env env, napi_callback_info info) { return number(env, -ENOSYS); }
 napi_value native_receive_status(napi_env env, napi_callback_info info) { return number(env, -ENOSYS); }
 napi_value native_open_path(napi_env env, napi_callback_info info) { return number(env, -ENOSYS); }

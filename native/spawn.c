@@ -6,7 +6,9 @@
  * without a pipe, and the cost does not grow with the heap of the parent. Until exec the child calls only async-signal-safe
  * functions and writes only to `failure` and `moved`.
  *
- * The descriptors in `pass` become 3, 4, 5… of the child; the caller keeps them open until the promise settles.
+ * The descriptors in `pass` become 3, 4, 5… of the child; the caller keeps them open until the promise settles. With `asideError`
+ * the child's streams become 5, 6 and 7, and the third passed descriptor 8: a program that stays between this one and the
+ * command would hold the streams open otherwise. Its own errors go to `asideError`.
  */
 #include "native.h"
 
@@ -34,8 +36,10 @@ struct strings {
   size_t count;
 };
 
-/* Descriptors that a child may be given beyond the three standard ones. */
-#define PASS_LIMIT 16
+/* Descriptors that a child may be given beyond the three standard ones: a sandbox has one for each mount. */
+#define PASS_LIMIT 256
+/* Where the streams go when they are put aside; the first passed descriptors are below. */
+#define ASIDE 5
 
 struct launch {
   napi_async_work work;
@@ -51,7 +55,9 @@ struct launch {
   struct winsize size;
   int pass[PASS_LIMIT];
   int pass_count;
-  int moved[3 + PASS_LIMIT];
+  int aside_error; /* -1: the streams are 0, 1 and 2 */
+  int aside_null;
+  int moved[6 + PASS_LIMIT];
   pid_t parent;
   int child_fds[3];
   int parent_fds[3];
@@ -131,9 +137,13 @@ static void try_programs(struct launch *launch) {
 
 /* All are moved out of the way first: one of them may have the number that another one is to get. */
 static bool place_descriptors(struct launch *launch) {
-  int count = 3 + launch->pass_count;
+  bool aside = launch->aside_error >= 0;
+  int count = (aside ? 6 : 3) + launch->pass_count;
   for (int i = 0; i < count; i++) {
-    int source = i < 3 ? launch->child_fds[i] : launch->pass[i - 3];
+    int source;
+    if (i < 3) source = !aside ? launch->child_fds[i] : i == 2 ? launch->aside_error : launch->aside_null;
+    else if (!aside || i < ASIDE) source = launch->pass[i - 3];
+    else source = i < ASIDE + 3 ? launch->child_fds[i - ASIDE] : launch->pass[i - 6];
     launch->moved[i] = fcntl(source, F_DUPFD_CLOEXEC, count);
     if (launch->moved[i] < 0) return false;
   }
@@ -150,9 +160,9 @@ static void child_main(struct launch *launch) {
   if (getppid() != launch->parent) _exit(127);
 #endif
   if (!place_descriptors(launch)) return fail(launch, LAUNCH_SETUP);
-  if (launch->tty && launch->lead_terminal && ioctl(0, TIOCSCTTY, 0) != 0) return fail(launch, LAUNCH_SETUP);
+  if (launch->tty && launch->lead_terminal && launch->aside_error < 0 && ioctl(0, TIOCSCTTY, 0) != 0) return fail(launch, LAUNCH_SETUP);
   if (chdir(launch->cwd) != 0) return fail(launch, LAUNCH_CWD);
-  close_inherited(3 + launch->pass_count);
+  close_inherited((launch->aside_error >= 0 ? 6 : 3) + launch->pass_count);
   reset_signals();
   try_programs(launch);
   fail(launch, LAUNCH_EXEC);
@@ -216,7 +226,8 @@ static void close_all(int fds[3]) {
 static void execute(napi_env env, void *data) {
   struct launch *launch = data;
   launch->parent = getpid();
-  if (!(launch->tty ? open_pty(launch) : open_pipes(launch))) {
+  if (launch->aside_error >= 0) launch->aside_null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (!(launch->tty ? open_pty(launch) : open_pipes(launch)) || (launch->aside_error >= 0 && launch->aside_null < 0)) {
     fail(launch, LAUNCH_SETUP);
   } else {
     /* No handler of the parent may run in the child while they share memory. */
@@ -241,6 +252,7 @@ static void execute(napi_env env, void *data) {
       }
     }
   }
+  if (launch->aside_null >= 0) close(launch->aside_null);
   close_all(launch->child_fds);
   if (launch->stage != LAUNCH_OK) {
     close_all(launch->parent_fds);
@@ -303,6 +315,7 @@ static bool has(napi_env env, napi_value object, const char *name) {
 static bool read_pass(napi_env env, napi_value spec, struct launch *launch) {
   napi_value list, item;
   uint32_t count;
+  launch->aside_error = launch->aside_null = -1;
   if (!has(env, spec, "pass")) return true;
   if (napi_get_named_property(env, spec, "pass", &list) != napi_ok) return false;
   if (napi_get_array_length(env, list, &count) != napi_ok || count > PASS_LIMIT) return false;
@@ -311,7 +324,8 @@ static bool read_pass(napi_env env, napi_value spec, struct launch *launch) {
     if (napi_get_value_int32(env, item, &launch->pass[i]) != napi_ok || launch->pass[i] < 0) return false;
   }
   launch->pass_count = (int)count;
-  return true;
+  launch->aside_error = has(env, spec, "asideError") ? get_int(env, spec, "asideError") : -1;
+  return launch->aside_error < 0 || count >= 2;
 }
 
 static bool read_spec(napi_env env, napi_value spec, struct launch *launch) {

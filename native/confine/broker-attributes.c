@@ -73,8 +73,9 @@ static int target_of(const struct call *call, const struct shape *shape, struct 
     }
     return object_from(call, fd, object);
   }
-  int error = call->args[shape->path] == 0 && (flags & AT_EMPTY_PATH) != 0 ? 0 : caller_text(call, call->args[shape->path], path, sizeof path);
-  if (call->args[shape->path] == 0) path[0] = '\0';
+  bool none = call->args[shape->path] == 0 && (flags & AT_EMPTY_PATH) != 0;
+  path[0] = '\0';
+  int error = none ? 0 : caller_text(call, call->args[shape->path], path, sizeof path);
   if (error != 0) return error;
   if (path[0] == '\0') {
     if ((flags & AT_EMPTY_PATH) == 0) return -ENOENT;
@@ -83,21 +84,32 @@ static int target_of(const struct call *call, const struct shape *shape, struct 
   bool follow = !shape->nofollow && (flags & AT_SYMLINK_NOFOLLOW) == 0;
   int own = follow ? named_descriptor(call, path) : -1;
   if (own >= 0) return object_from(call, caller_descriptor(call, own), object);
-  int start = enter_start(call, dirfd, path);
+  int start = enter_start(call, dirfd, path, 0);
   if (start < 0 && start != AT_FDCWD) return start;
   error = object_at(call, start, path, follow, 0, object);
   leave_start(start);
   return error;
 }
 
-static int times_of(const struct call *call, const struct shape *shape, struct timespec times[2]) {
-  uint64_t address = call->args[shape->first];
+/* What is to be changed to what. All of it is read before the path is, as the kernel does it. */
+struct change_to {
+  bool now;
+  struct timespec times[2];
+  char name[XATTR_NAME_MAX + 2];
+  char *value;
+  size_t size;
+  int flags;
+};
+
+static int read_times(const struct call *call, uint64_t address, struct change_to *to) {
+  struct timespec *times = to->times;
   int error = 0;
-  if (address == 0) return 1;
-  if (call->number == SYS_utimensat) return caller_read(call, address, times, 2 * sizeof times[0]);
+  to->now = address == 0;
+  if (to->now) return 0;
+  if (call->number == SYS_utimensat) return caller_read(call, address, times, sizeof to->times);
 #ifdef __x86_64__
   if (call->number == SYS_utime) {
-    long seconds[2];
+    long seconds[2] = {0};
     error = caller_read(call, address, seconds, sizeof seconds);
     for (int i = 0; i < 2; i++) times[i] = (struct timespec){.tv_sec = seconds[i]};
     return error;
@@ -105,52 +117,43 @@ static int times_of(const struct call *call, const struct shape *shape, struct t
   struct timeval values[2];
   error = caller_read(call, address, values, sizeof values);
   for (int i = 0; i < 2 && error == 0; i++) {
-    if (values[i].tv_usec < 0 || values[i].tv_usec >= 1000000) error = -EINVAL;
+    if (values[i].tv_usec < 0 || values[i].tv_usec >= 1000000) return -EINVAL;
     times[i] = (struct timespec){.tv_sec = values[i].tv_sec, .tv_nsec = values[i].tv_usec * 1000};
   }
 #endif
   return error;
 }
 
-static long change_times(const struct call *call, const struct shape *shape, const char *target) {
-  struct timespec times[2] = {{0}};
-  int now = times_of(call, shape, times);
-  if (now < 0) return now;
-  if (!caller_waits(call)) return -ENOENT;
-  return utimensat(AT_FDCWD, target, now == 1 ? NULL : times, 0) == 0 ? 0 : -errno;
-}
-
-static long set_attribute(const struct call *call, const struct shape *shape, const char *target, const char *name) {
+static int read_value(const struct call *call, const struct shape *shape, struct change_to *to) {
   struct {
     uint64_t value;
     uint32_t size, flags;
-  } form = {.value = call->args[shape->first + 1]};
-  uint64_t size = call->args[shape->first + 2];
-  form.flags = (uint32_t)call->args[shape->first + 3];
+  } form;
+  uint64_t size = call->args[shape->first + 2], value = call->args[shape->first + 1];
+  to->flags = (int)call->args[shape->first + 3];
   if (call->number == CALL_SETXATTRAT) {
     if (call->args[5] != sizeof form) return -EINVAL;
     int error = caller_read(call, call->args[4], &form, sizeof form);
     if (error != 0) return error;
+    value = form.value;
     size = form.size;
+    to->flags = (int)form.flags;
   }
+  if ((to->flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) return -EINVAL;
   if (size > XATTR_SIZE_MAX) return -E2BIG;
-  char *value = malloc(size + 1);
-  if (value == NULL) return -ENOMEM;
-  long result = caller_read(call, form.value, value, size);
-  if (result == 0 && !caller_waits(call)) result = -ENOENT;
-  if (result == 0 && setxattr(target, name, value, size, (int)form.flags) != 0) result = -errno;
-  free(value);
-  return result;
+  to->size = size;
+  to->value = malloc(size + 1);
+  return to->value == NULL ? -ENOMEM : caller_read(call, value, to->value, size);
 }
 
-static long change_attribute(const struct call *call, const struct shape *shape, const char *target) {
-  char name[XATTR_NAME_MAX + 2];
-  int error = caller_text(call, call->args[shape->first], name, sizeof name);
-  if (error == -ENAMETOOLONG || (error == 0 && name[0] == '\0')) return -ERANGE;
-  if (error != 0) return error;
-  if (shape->change == SET_ATTRIBUTE) return set_attribute(call, shape, target, name);
-  if (!caller_waits(call)) return -ENOENT;
-  return removexattr(target, name) == 0 ? 0 : -errno;
+static int read_change(const struct call *call, const struct shape *shape, struct change_to *to) {
+  uint64_t address = call->args[shape->first];
+  if (shape->change == MODE || shape->change == OWNER) return 0;
+  if (shape->change == TIMES) return read_times(call, address, to);
+  int error = caller_text(call, address, to->name, sizeof to->name);
+  if (error == -ENAMETOOLONG || (error == 0 && to->name[0] == '\0')) return -ERANGE;
+  if (error != 0 || shape->change == REMOVE_ATTRIBUTE) return error;
+  return read_value(call, shape, to);
 }
 
 static bool is_allowed(const struct object *object) {
@@ -162,31 +165,39 @@ static bool is_allowed(const struct object *object) {
 }
 
 /* By the name of our own descriptor, which leads to exactly this object, be it a link. */
-static long change(const struct call *call, const struct shape *shape, const struct object *object) {
+static long change(const struct call *call, const struct shape *shape, const struct object *object, const struct change_to *to) {
   char target[32];
   const uint64_t *args = call->args;
+  int failed = -1;
   if (!is_allowed(object)) return refuse(call, object->kind == PROTECTED ? EROFS : EPERM);
   if (!caller_waits(call)) return -ENOENT;
   proc_name(target, object->fd);
   switch (shape->change) {
-    case MODE: return chmod(target, (mode_t)args[shape->first] & 07777) == 0 ? 0 : -errno;
-    case OWNER: return chown(target, (uid_t)args[shape->first], (gid_t)args[shape->first + 1]) == 0 ? 0 : -errno;
-    case TIMES: return change_times(call, shape, target);
-    default: return change_attribute(call, shape, target);
+    case MODE: failed = chmod(target, (mode_t)args[shape->first] & 07777); break;
+    case OWNER: failed = chown(target, (uid_t)args[shape->first], (gid_t)args[shape->first + 1]); break;
+    case TIMES: failed = utimensat(AT_FDCWD, target, to->now ? NULL : to->times, 0); break;
+    case SET_ATTRIBUTE: failed = setxattr(target, to->name, to->value, to->size, to->flags); break;
+    case REMOVE_ATTRIBUTE: failed = removexattr(target, to->name); break;
   }
+  return failed == 0 ? 0 : -errno;
 }
 
 long call_attributes(struct call *call) {
   const struct shape *shape = NULL;
+  struct change_to to = {0};
   struct object object;
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     if (shapes[i].number == call->number) shape = &shapes[i];
   }
   if (shape == NULL) return refuse(call, EPERM);
-  int error = target_of(call, shape, &object);
-  if (error != 0) return error == LEAVE ? -EPERM : error;
-  long result = change(call, shape, &object);
-  close(object.fd);
+  long result = read_change(call, shape, &to);
+  if (result == 0) result = target_of(call, shape, &object);
+  if (result == 0) {
+    result = change(call, shape, &object, &to);
+    close(object.fd);
+  }
+  free(to.value);
+  /* Never the kernel: it would go on without asking Landlock. */
   return result == LEAVE ? -EPERM : result;
 }
 
@@ -194,10 +205,11 @@ long call_truncate(struct call *call) {
   char path[PATH_MAX], target[32];
   struct object object;
   struct rlimit limit;
+  if ((int64_t)call->args[1] < 0) return -EINVAL;
   int error = caller_text(call, call->args[0], path, sizeof path);
   if (error != 0) return error;
   int own = named_descriptor(call, path);
-  int start = own >= 0 ? AT_FDCWD : enter_start(call, AT_FDCWD, path);
+  int start = own >= 0 ? AT_FDCWD : enter_start(call, AT_FDCWD, path, 0);
   if (start < 0 && start != AT_FDCWD) return start;
   error = own >= 0 ? object_from(call, caller_descriptor(call, own), &object) : object_at(call, start, path, true, 0, &object);
   leave_start(start);

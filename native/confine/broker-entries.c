@@ -13,7 +13,7 @@ static int read_place(const struct call *call, int dirfd, uint64_t address, stru
   char path[PATH_MAX];
   int error = caller_text(call, address, path, sizeof path);
   if (error != 0) return error;
-  int start = enter_start(call, dirfd, path);
+  int start = enter_start(call, dirfd, path, 0);
   if (start < 0 && start != AT_FDCWD) return start;
   error = place_at(call, start, path, 0, place);
   leave_start(start);
@@ -74,6 +74,7 @@ long call_make(struct call *call) {
   if (link) {
     int error = caller_text(call, call->args[0], text, sizeof text);
     if (error != 0) return error;
+    if (text[0] == '\0') return -ENOENT;
   }
   int error = read_place(call, dirfd, call->args[path], &place);
   if (error != 0) return error;
@@ -147,7 +148,8 @@ long call_rename(struct call *call) {
   int error = read_place(call, from_fd, call->args[from_path], &from);
   if (error != 0) return error;
   error = read_place(call, to_fd, call->args[to_path], &to);
-  long result = error != 0 ? error : move(call, &from, &to, flags);
+  /* Which of two paths is complained about is the kernel's to say. */
+  long result = error != 0 ? LEAVE : move(call, &from, &to, flags);
   close(from.parent);
   if (error == 0) close(to.parent);
   return result;
@@ -164,7 +166,7 @@ static int read_source(const struct call *call, int dirfd, uint64_t address, int
   bool follow = (flags & AT_SYMLINK_FOLLOW) != 0;
   int own = named_descriptor(call, path);
   if (own >= 0 && follow) return object_from(call, caller_descriptor(call, own), source);
-  int start = enter_start(call, dirfd, path);
+  int start = enter_start(call, dirfd, path, 0);
   if (start < 0 && start != AT_FDCWD) return start;
   error = object_at(call, start, path, follow, 0, source);
   leave_start(start);
@@ -186,7 +188,7 @@ long call_link(struct call *call) {
   }
   if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) != 0) return -EINVAL;
   int error = read_place(call, to_fd, call->args[to_path], &place);
-  if (error != 0) return error;
+  if (error != 0) return LEAVE;
   error = read_source(call, from_fd, call->args[from_path], flags, &source);
   if (error != 0) {
     close(place.parent);

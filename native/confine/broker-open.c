@@ -21,6 +21,14 @@ struct opening {
   char path[PATH_MAX];
 };
 
+static bool writes(uint64_t flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
+
+/* The kernel has the error for these, before it looks at anything else. */
+static bool is_senseless(uint64_t flags) {
+  if ((flags & TMPFILE_BIT) != 0) return (flags & O_DIRECTORY) == 0 || (flags & O_CREAT) != 0 || (flags & O_ACCMODE) == O_RDONLY;
+  return (flags & O_CREAT) != 0 && (flags & O_DIRECTORY) != 0;
+}
+
 static int read_arguments(const struct call *call, struct opening *opening) {
   const uint64_t *args = call->args;
   struct open_how how = {0};
@@ -56,10 +64,9 @@ static int read_arguments(const struct call *call, struct opening *opening) {
     }
   }
   opening->mode &= 07777;
+  if (is_senseless(opening->flags)) return LEAVE;
   return caller_text(call, address, opening->path, sizeof opening->path);
 }
-
-static bool writes(uint64_t flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
 
 /* In a directory that many may write to, kernels refuse to open what somebody else has put there. */
 static bool is_planted(const struct object *object) {
@@ -123,7 +130,7 @@ static int read_dangling(const struct place *place, const struct opening *openin
   if ((opening->flags & O_EXCL) != 0) return -EEXIST;
   if ((opening->flags & O_NOFOLLOW) != 0) return -ELOOP;
   /* Where the walk itself is bound by rules, a link's text alone would leave them behind. */
-  if (opening->resolve != 0 || fstat(place->parent, &folder) != 0) return -EACCES;
+  if ((opening->resolve & ~(uint64_t)RESOLVE_NO_MAGICLINKS) != 0 || fstat(place->parent, &folder) != 0) return -EACCES;
   bool shared = (folder.st_mode & S_ISVTX) != 0 && (folder.st_mode & S_IWOTH) != 0;
   if (shared && info.st_uid != geteuid() && info.st_uid != folder.st_uid) return -EACCES;
   ssize_t length = readlinkat(place->parent, place->name, target, PATH_MAX);
@@ -194,6 +201,8 @@ long call_open(struct call *call) {
   int error = read_arguments(call, &opening);
   if (error != 0) return error;
   if ((opening.flags & O_PATH) != 0) return LEAVE;
+  size_t length = strlen(opening.path);
+  if ((opening.flags & O_CREAT) != 0 && length > 0 && opening.path[length - 1] == '/') return LEAVE;
   bool unnamed = (opening.flags & TMPFILE_BIT) != 0;
   if (!writes(opening.flags) && (opening.flags & O_CREAT) == 0 && !unnamed) return LEAVE;
   int own = opening.resolve == 0 ? named_descriptor(call, opening.path) : -1;
@@ -202,8 +211,8 @@ long call_open(struct call *call) {
     if (error != 0 || !caller_waits(call)) return LEAVE;
     return open_object(call, &object, opening.flags);
   }
-  int start = enter_start(call, opening.dirfd, opening.path);
-  if (start < 0 && start != AT_FDCWD) return start;
+  int start = enter_start(call, opening.dirfd, opening.path, opening.resolve);
+  if (start < 0 && start != AT_FDCWD) return LEAVE;
   long result = unnamed ? make_unnamed(call, start, &opening) : open_path(call, &start, &opening);
   leave_start(start);
   return result;

@@ -38,8 +38,9 @@ bool real_path(int fd, char *target) {
   return true;
 }
 
-int enter_start(const struct call *call, int dirfd, const char *path) {
-  return path[0] == '/' ? AT_FDCWD : caller_directory(call, dirfd);
+int enter_start(const struct call *call, int dirfd, const char *path, uint64_t resolve) {
+  /* A walk that is bound to a directory starts there, whatever the path looks like. */
+  return path[0] == '/' && resolve == 0 ? AT_FDCWD : caller_directory(call, dirfd);
 }
 
 void leave_start(int start) {
@@ -99,9 +100,12 @@ int object_from(const struct call *call, int fd, struct object *object) {
     close(fd);
     return -error;
   }
+  enum kind kind = kind_of(&call->broker->rules, object->real);
+  bool in_memory = object->info.st_nlink == 0 && strncmp(object->real, IN_MEMORY, strlen(IN_MEMORY)) == 0;
+  if (kind == OUTSIDE && !in_memory && object->real[0] == '/') return 0;
   bool of_kernel = is_of_kernel(fd, &object->anonymous);
-  if (object->info.st_nlink == 0 && strncmp(object->real, IN_MEMORY, strlen(IN_MEMORY)) == 0) object->anonymous = true;
-  if (!of_kernel && !object->anonymous) object->kind = kind_of(&call->broker->rules, object->real);
+  if (in_memory) object->anonymous = true;
+  if (!of_kernel && !object->anonymous) object->kind = kind;
   return 0;
 }
 

@@ -2,7 +2,7 @@
  * The launcher: starts one command confined and reports on it. It is pid 1 inside of a bubblewrap sandbox, or stands on its
  * own where Landlock is all there is; then it is also the broker that decides about what Landlock cannot express.
  *
- * Descriptors: 0, 1, 2 are the command's; 3 is the specification, a sealed file; 4 is the socket for the status messages.
+ * Descriptors: 0, 1, 2 are the command's, unless they are aside; 3 is the specification, a sealed file; 4 is the socket for the status messages.
  * Whatever fails before the command runs is reported, and nothing has run then.
  */
 #ifndef EXEC_SERVER_CONFINE_H
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { SPEC_FD = 3, STATUS_FD = 4 };
+enum { SPEC_FD = 3, STATUS_FD = 4, ASIDE_FD = 5 };
 
 /* A list of strings with a NULL behind it. The strings belong to the specification. */
 struct list {
@@ -30,6 +30,8 @@ struct spec {
   struct list expect, rlimits;
   const char *cwd;
   bool tty;
+  /* The command's streams are ASIDE_FD and the two that follow. */
+  bool streams_aside;
   bool confine_writes, confine_reads;
   enum filter_level filter;
   /* Not in the specification: no mounts protect anything here, so that Landlock and the broker have to. */

@@ -19,11 +19,15 @@ static void ignore_signals(void) {
 }
 
 static bool prepare(struct spec *spec, struct failure *failure) {
-  /* Descriptors that were passed by mistake must not live on, not even here. */
-  if (syscall(SYS_close_range, STATUS_FD + 1, ~0U, 0U) != 0) return fail(failure, STAGE_SETUP, errno, NULL);
   fcntl(SPEC_FD, F_SETFD, FD_CLOEXEC);
   fcntl(STATUS_FD, F_SETFD, FD_CLOEXEC);
-  if (!spec_read(spec, failure) || !expect_check(spec, failure) || !privileges_drop(spec->confine_writes, failure)) return false;
+  if (!spec_read(spec, failure)) return false;
+  for (int fd = 0; spec->streams_aside && fd < 3; fd++) {
+    if (dup2(ASIDE_FD + fd, fd) < 0) return fail(failure, STAGE_SETUP, errno, NULL);
+  }
+  /* Descriptors that were passed by mistake must not live on, not even here. */
+  if (syscall(SYS_close_range, STATUS_FD + 1, ~0U, 0U) != 0) return fail(failure, STAGE_SETUP, errno, NULL);
+  if (!expect_check(spec, failure) || !privileges_drop(spec->confine_writes, failure)) return false;
   close(SPEC_FD);
   if (!spec->standalone) return true;
   /* The end of the executor is seen on the status socket; to be killed then would leave the command's descendants behind. */

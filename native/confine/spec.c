@@ -70,6 +70,7 @@ static bool take(struct spec *spec, const char *key, char *value) {
   if (strcmp(key, "landlock-write") == 0) return take_path(&spec->landlock_write, value);
   if (strcmp(key, "broker-write") == 0) return take_path(&spec->broker_write, value);
   if (strcmp(key, "broker-protect") == 0) return take_path(&spec->broker_protect, value);
+  if (strcmp(key, "streams-aside") == 0) return spec->streams_aside = is_one(value);
   if (strcmp(key, "tty") == 0) return spec->tty = is_one(value);
   if (strcmp(key, "landlock") == 0) return spec->confine_writes = is_one(value);
   if (strcmp(key, "landlock-reads") == 0) return spec->confine_reads = is_one(value);

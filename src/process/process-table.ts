@@ -3,12 +3,14 @@ import { limits } from '../protocol/limits.ts';
 import type { EndReason, ProcessStartParams } from '../protocol/process.ts';
 import { launchSpec } from './command.ts';
 import type { JournalBudget } from './journal.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import { ManagedProcess } from './managed-process.ts';
 
 export interface ProcessTableOptions {
   readonly budget: JournalBudget;
   /** The executor's own variables, from which envPolicy takes. */
   readonly env: Readonly<Record<string, string>>;
+  readonly sandboxes: Sandboxes;
   /** Milliseconds that a closed process stays readable. */
   readonly closedRetentionMs?: number | undefined;
 }
@@ -27,7 +29,7 @@ export class ProcessTable {
   /** Starts a process. Its id is taken from now on, and free again at once if the start fails. */
   async start(params: ProcessStartParams): Promise<ManagedProcess> {
     if (this.#disposed) throw invalidRequest('The session has ended.');
-    const spec = launchSpec(params, this.#options.env);
+    const spec = launchSpec(params, this.#options.env, this.#options.sandboxes);
     const id = params.processId;
     if (this.#processes.has(id)) {
       throw invalidRequest(

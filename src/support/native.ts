@@ -22,6 +22,8 @@ interface Native {
   inotifyRemove(fd: number, wd: number): number;
   /** A file without a name that nobody can change any more, read from its beginning. */
   sealedFile(bytes: Uint8Array): number;
+  /** A file without a name. */
+  memoryFile(): number;
   /** The ends of a socket that keeps messages apart. The first is ours: it does not block and learns the pid of a sender. */
   statusPair(): readonly [number, number] | number;
   /** One message and the pid of its sender; [0, 0] at the end. -EMSGSIZE when it did not fit. */
@@ -51,6 +53,11 @@ export interface NativeSpec {
   readonly cols: number;
   /** Become 3, 4, 5… of the child. The caller keeps them open until the start has settled. */
   readonly pass?: readonly number[];
+  /**
+   * The child's streams become 5, 6 and 7, and the passed descriptors from the third on 8, 9…; it writes its own errors to this
+   * descriptor, and leaves the PTY to a descendant.
+   */
+  readonly asideError?: number;
   /** 0: the child does not take the PTY as its controlling terminal; a descendant of it will. */
   readonly leadTerminal?: 0 | 1;
 }
