@@ -156,12 +156,27 @@ export const limits = {
   sandboxLinks: 40,
   /** Milliseconds that bubblewrap may take to say whether it works. */
   sandboxProbeMs: 10_000,
+  /** Milliseconds that the answer to initialize waits for that; later than this it comes without `sandbox`. */
+  sandboxFactsMs: 3000,
   /** Plans made for one start while the files that it is about change. */
   sandboxAttempts: 5,
   /** Bytes of a confined process's newest output in which signs of a denial are looked for. */
   denialTailBytes: 16 * KiB,
   /** Bytes of a `.git` file that are read for the directory that it names: PATH_MAX and some words. */
   gitFileBytes: 8 * KiB,
+
+  /** Workers for sandboxed files of one connection: profiles that it uses at a time. Each is a process of about 50 MiB. */
+  fileWorkers: 4,
+  /** The same for all connections of an executor. */
+  fileWorkersTotal: 32,
+  /** Milliseconds that a worker waits for the next request of its profile: what it needs on the disk is there as long as it is. */
+  fileWorkerIdleMs: 30_000,
+  /** Milliseconds that a worker has to give its first answer, on a loaded machine. */
+  fileWorkerStartMs: 30_000,
+  /** Bytes of one message of a worker: an answer with readFileBytes as base64, with room to spare. */
+  fileWorkerMessageBytes: 384 * MiB,
+  /** Bytes of what a worker says on standard error that are kept for its obituary. */
+  fileWorkerSaidBytes: 4 * KiB,
 
   /** Milliseconds that changes are collected before they are sent: a save is several events, and takes less. */
   watchWindowMs: 50,

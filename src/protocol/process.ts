@@ -82,7 +82,16 @@ export type ProcessStartParams = z.output<typeof ProcessStartParams>;
 
 export const ProcessStartResult = z.object({
   processId: z.string(),
-  sandboxType: z.string().optional().meta({ description: '"none": the process runs unconfined.' }),
+  sandboxType: z.string().optional().meta({ description: '"none": the process runs unconfined. "linuxSeccomp": it is confined.' }),
+  sandbox: z
+    .object({
+      enforcer: z.enum(['bubblewrap', 'landlock', 'seccomp']),
+      givenUp: z.array(z.string()).meta({
+        description: 'What was asked for and is not enforced, because the operator of the executor said so.',
+      }),
+    })
+    .optional()
+    .meta({ description: 'What confines the process; absent where nothing does.' }),
 });
 
 const Ending = {

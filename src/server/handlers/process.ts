@@ -20,7 +20,10 @@ export const processHandlers: ProcessHandlers = {
   'process/start': async (params, { session, push, request }) => {
     const process = await session.processes.start(params);
     request.afterReply(() => push.attach(process, 0));
-    return { processId: process.id, sandboxType: 'none' };
+    const { confined } = process;
+    if (confined === undefined) return { processId: process.id, sandboxType: 'none' };
+    const { enforcer, givenUp } = confined;
+    return { processId: process.id, sandboxType: 'linuxSeccomp', sandbox: { enforcer, givenUp: [...givenUp] } };
   },
 
   'process/read': async ({ processId, afterSeq, maxBytes, waitMs }, { session, request }) => {
