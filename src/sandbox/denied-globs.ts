@@ -113,7 +113,8 @@ class Scan {
     this.#directories += 1;
     if (this.#directories > limits.sandboxGlobDirectories)
       throw this.#tooMuch(start, 'has too many directories to search');
-    const place = folder.entry(Buffer.from('.'));
+    // Itself, and not its entry `.`, for which it has to be entered.
+    const place = folder.entry(Buffer.alloc(0));
     try {
       for await (const entry of await openListing(place)) {
         this.#count(start);

@@ -11,15 +11,7 @@ import {
   writableRoots,
 } from '../../../src/sandbox/verdict.ts';
 import { type Places, makePlaces } from '../../support/sandbox-fixture.ts';
-import {
-  type WireAccess,
-  at,
-  glob,
-  projectRoots,
-  restricted,
-  root,
-  special,
-} from '../../support/sandbox-profiles.ts';
+import { type WireAccess, at, glob, projectRoots, root, special } from '../../support/sandbox-profiles.ts';
 import { accessTo, refusalOf, resolved, ruleAt, rulesOf } from '../../support/sandbox-resolve.ts';
 import { temporaryFolder } from '../../support/unit-folder.ts';
 
