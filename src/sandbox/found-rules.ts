@@ -70,8 +70,11 @@ function mergeTwo(first: FoundRule, second: FoundRule): FoundRule {
   };
 }
 
-/** What the others say of the place of a rule that is not there. */
-export function accessAt(found: readonly FoundRule[], path: Buffer): Access {
-  const rules = found.map(({ rule }) => rule);
+export function rulesOf(found: readonly FoundRule[]): readonly Rule[] {
+  return found.map(({ rule }) => rule);
+}
+
+/** What these rules say of a path that they need not be about. */
+export function accessAt(rules: readonly Rule[], path: Buffer): Access {
   return nearestRule(rules, path)?.access ?? 'none';
 }

@@ -3,8 +3,9 @@ import { joinPath } from '../disk/folder.ts';
 import { openRegular } from '../disk/open-regular.ts';
 import { limits } from '../protocol/limits.ts';
 import { type FindDestination, findEntry } from './canonical.ts';
-import { type FoundRule, accessAt, findNamed, foundRule } from './found-rules.ts';
+import { type FoundRule, accessAt, findNamed, foundRule, rulesOf } from './found-rules.ts';
 import { refusal } from './refusal.ts';
+import type { Rule } from './rules.ts';
 
 /** What decides how tools and agents behave in a workspace: whoever can change it can make them run things. */
 export const protectedNames = ['.git', '.agents', '.codex', '.aws'] as const;
@@ -22,21 +23,18 @@ export async function protectMetadata(
 ): Promise<FoundRule[]> {
   const writable = [...present, ...absent].filter(({ rule }) => rule.access === 'write');
   const lifted = new Set(writable.map(({ rule }) => rule.path.toString('latin1')));
+  const granted = rulesOf(present);
   const rules = await Promise.all(
     present
       .filter(({ rule }) => rule.access === 'write' && rule.kind === 'directory')
       .flatMap(({ rule }) => protectedNames.map((name) => joinPath(rule.path, Buffer.from(name))))
       .filter((path) => !lifted.has(path.toString('latin1')))
-      .map(async (path) => protect(path, present, find)),
+      .map(async (path) => protect(path, granted, find)),
   );
   return rules.flat();
 }
 
-async function protect(
-  path: Buffer,
-  present: readonly FoundRule[],
-  find: FindDestination,
-): Promise<FoundRule[]> {
+async function protect(path: Buffer, granted: readonly Rule[], find: FindDestination): Promise<FoundRule[]> {
   const entry = await findEntry(path);
   if (entry === undefined) {
     const problem = 'is a symbolic link, which could lead elsewhere after every run';
@@ -54,7 +52,7 @@ async function protect(
   const from = `${source(elsewhere)}, named by ${path.toString()}`;
   const destination = await findNamed(find, elsewhere, from);
   // It is not made readable by being protected.
-  if (accessAt(present, destination.path) !== 'write') return rules;
+  if (accessAt(granted, destination.path) !== 'write') return rules;
   return [...rules, foundRule(destination, { ...origin, source: from, path: elsewhere })];
 }
 

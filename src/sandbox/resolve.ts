@@ -1,7 +1,7 @@
 import type { FileSystemProfile, SandboxContext } from '../protocol/sandbox.ts';
 import { type FindDestination, destinationFinder } from './canonical.ts';
 import { findDenied } from './denied-globs.ts';
-import { type FoundRule, accessAt, findNamed, foundRule, mergeRules } from './found-rules.ts';
+import { type FoundRule, accessAt, findNamed, foundRule, mergeRules, rulesOf } from './found-rules.ts';
 import { protectMetadata } from './metadata.ts';
 import { refusal } from './refusal.ts';
 import { type ResolvedSandbox, comparePaths, isAtOrBelow } from './rules.ts';
@@ -54,7 +54,7 @@ async function resolveFiles(
   const all = mergeRules([...entries, ...(await protectMetadata(entries, absent, find))]);
   refuseChangeableLinks(all);
   if (targets.minimal) all.push(...(await platformRules(all, find)));
-  const rules = all.map(({ rule }) => rule).sort((a, b) => comparePaths(a.path, b.path));
+  const rules = rulesOf(all).toSorted((a, b) => comparePaths(a.path, b.path));
   return { fileSystem: { kind: 'restricted', rules, minimal: targets.minimal, denies }, notes };
 }
 
@@ -86,9 +86,10 @@ function narrowing(
   present: readonly FoundRule[],
   notes: string[],
 ): FoundRule[] {
+  const granted = rulesOf(present);
   return absent.flatMap((found): FoundRule[] => {
     const { rule, fileInTheWay } = found;
-    const around = accessAt(present, rule.path);
+    const around = accessAt(granted, rule.path);
     const narrows = rule.access === 'none' ? around !== 'none' : rule.access === 'read' && around === 'write';
     const path = rule.path.toString();
     if (!narrows) {
@@ -111,8 +112,9 @@ function narrowing(
 
 /** A link that the sandboxed can replace would lead the same profile elsewhere the next time. */
 function refuseChangeableLinks(all: readonly FoundRule[]): void {
+  const rules = rulesOf(all);
   for (const { rule, links } of all) {
-    const link = links.find((link) => accessAt(all, link) === 'write');
+    const link = links.find((link) => accessAt(rules, link) === 'write');
     if (link === undefined) continue;
     const problem = `leads through the symbolic link ${link.toString()}, which the same profile makes writable`;
     throw refusal(problem, rule.source, `name what it leads to, ${rule.path.toString()}`);
@@ -121,7 +123,7 @@ function refuseChangeableLinks(all: readonly FoundRule[]): void {
 
 /** What the platform needs is readable, and nothing becomes narrower by it. */
 async function platformRules(all: readonly FoundRule[], find: FindDestination): Promise<FoundRule[]> {
-  const named = all.map(({ rule }) => rule);
+  const named = rulesOf(all);
   const found = await Promise.all(
     platformPaths.map(async (text): Promise<FoundRule | undefined> => {
       const path = Buffer.from(text);

@@ -1,6 +1,5 @@
 import type { Access } from '../protocol/sandbox.ts';
 import type { ResolvedSandbox, RestrictedFileSystem, Rule } from './rules.ts';
-import { isAtOrBelow } from './rules.ts';
 
 export interface Verdict {
   readonly access: Access;
@@ -42,16 +41,30 @@ export function decide(sandbox: ResolvedSandbox, path: Buffer): Verdict {
   return { access: rule?.access ?? 'none', rule };
 }
 
-/** The rule with the longest place that is the path or contains it. */
+/** Rules by their place. A profile can have thousands, and every path is looked up in them. */
+const indexes = new WeakMap<readonly Rule[], ReadonlyMap<string, Rule>>();
+
+/** The rule with the longest place that is the path or contains it. The list must not change any more. */
 export function nearestRule(rules: readonly Rule[], path: Buffer): Rule | undefined {
-  let best: Rule | undefined;
-  for (const rule of rules) {
-    if (!isAtOrBelow(path, rule.place)) continue;
-    const longer = rule.place.length - (best?.place.length ?? 0);
-    if (longer > 0 || (longer === 0 && best !== undefined && strength[rule.access] > strength[best.access]))
-      best = rule;
+  const index = indexes.get(rules) ?? indexOf(rules);
+  indexes.set(rules, index);
+  let place = path.toString('latin1');
+  for (let slash = place.lastIndexOf('/'); slash > 0; slash = place.lastIndexOf('/')) {
+    const rule = index.get(place);
+    if (rule !== undefined) return rule;
+    place = place.slice(0, slash);
   }
-  return best;
+  return index.get(place) ?? index.get('/');
+}
+
+function indexOf(rules: readonly Rule[]): Map<string, Rule> {
+  const index = new Map<string, Rule>();
+  for (const rule of rules) {
+    const place = rule.place.toString('latin1');
+    const other = index.get(place);
+    if (other === undefined || strength[rule.access] > strength[other.access]) index.set(place, rule);
+  }
+  return index;
 }
 
 /** Which of several accesses counts for one path. */
