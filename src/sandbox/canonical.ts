@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { joinPath, splitLast } from '../disk/folder.ts';
 import { limits } from '../protocol/limits.ts';
 import { errnoOf, osErrorText } from '../support/os-error.ts';
+import { placeholderMark, standsForMissing } from './placeholder-mark.ts';
 import type { RuleKind } from './rules.ts';
 
 /** Where a path leads: to something, or to the place where it would be. */
@@ -39,7 +40,10 @@ export function destinationFinder(): FindDestination {
   };
 }
 
-/** Follows all links, the last included. The path is absolute. */
+/**
+ * Follows all links, the last included. The path is absolute. What another run has put in place of something that is missing is still
+ * missing: it goes when that run ends.
+ */
 export async function findDestination(path: Buffer): Promise<Destination> {
   // One call of the system where no link is on the way, which is nearly always.
   const real = await realpath(path, { encoding: 'buffer' }).catch(() => undefined);
@@ -69,7 +73,12 @@ async function walk(path: Buffer): Promise<Destination> {
     }
     const next = joinPath(place, name);
     const stats = await look(next);
-    if (typeof stats === 'number') return notThere(stats, place, next, left.toReversed(), links);
+    if (typeof stats === 'number') {
+      const rest = left.toReversed();
+      if (stats === constants.errno.ENOENT && (await standsForMissing(place)))
+        return notThere(stats, splitLast(place).parent, place, [name, ...rest], links);
+      return notThere(stats, place, next, rest, links);
+    }
     if (!stats.isSymbolicLink()) {
       place = next;
       continue;
@@ -103,7 +112,9 @@ async function look(path: Buffer): Promise<BigIntStats | number> {
   }
 }
 
-function there(path: Buffer, stats: BigIntStats, links: readonly Buffer[]): Destination {
+async function there(path: Buffer, stats: BigIntStats, links: readonly Buffer[]): Promise<Destination> {
+  if ((Number(stats.mode) & placeholderMark) !== 0 && (await standsForMissing(path)))
+    return notThere(constants.errno.ENOENT, splitLast(path).parent, path, [], links);
   const kind = stats.isDirectory() ? 'directory' : stats.isFile() ? 'file' : 'other';
   const identity = `${stats.dev}:${stats.ino}`;
   return { path, kind, identity, firstMissing: undefined, fileInTheWay: undefined, links };

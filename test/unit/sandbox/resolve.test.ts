@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { SandboxContextParam } from '../../../src/protocol/sandbox.ts';
 import { resolveSandbox } from '../../../src/sandbox/resolve.ts';
@@ -309,4 +309,21 @@ it('sees a tree as it is at the moment', async () => {
   await mkdir(places.NEWDIR);
   expect(accessTo(await resolved(entries), places.NEWDIR)).toBe('write');
   await rm(places.NEWDIR, { recursive: true });
+});
+
+describe('a placeholder of another run', () => {
+  it('stands for what is missing, and for everything below it', async () => {
+    await using places = await arena();
+    await mkdir(`${places.W}/gen`);
+    await chmod(`${places.W}/gen`, 0o1755);
+    const entries = [at(places.W, 'write'), at(`${places.W}/gen`, 'read'), at(`${places.W}/gen/a/b`, 'none')];
+    const sandbox = await resolved(entries);
+    for (const name of ['gen', 'gen/a/b'])
+      expect(ruleAt(sandbox, `${places.W}/${name}`)).toMatchObject({
+        kind: 'missing',
+        firstMissing: Buffer.from(`${places.W}/gen`),
+      });
+    await writeFile(`${places.W}/gen/x`, '');
+    expect(ruleAt(await resolved(entries), `${places.W}/gen`)).toMatchObject({ kind: 'directory' });
+  });
 });
