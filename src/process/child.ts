@@ -70,7 +70,7 @@ export class Child {
       if (fds.stdin >= 0) this.#input = new Descriptor(fds.stdin, undefined, () => {});
     }
     program.onExit((exit) => {
-      if (this.#discarded) return this.reap();
+      if (this.#discarded) return void this.reap();
       events.onExit(exit);
       // A terminal that nobody has open now stays so.
       for (const descriptor of this.#outputs) descriptor.expectEnd();
@@ -150,11 +150,11 @@ export class Child {
     this.detach();
   }
 
-  /** Gives the pid back. Only after the exit. */
-  reap(): void {
-    if (this.#reaped) return;
+  /** Gives the pid back. Only after the exit. Resolves when nothing of it is left; undefined: at once. */
+  reap(): Promise<void> | undefined {
+    if (this.#reaped) return undefined;
     this.#reaped = true;
     this.#input?.destroy();
-    this.#program.release();
+    return this.#program.release();
   }
 }

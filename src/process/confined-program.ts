@@ -14,11 +14,13 @@ export class ConfinedProgram implements Program {
   readonly pid: number;
   readonly confined: Confined;
   readonly #status: LauncherStatus;
+  readonly #released: Promise<void>;
 
-  private constructor(pid: number, confined: Confined, status: LauncherStatus) {
+  private constructor(pid: number, launch: ConfinedLaunch, released: Promise<void>) {
     this.pid = pid;
-    this.confined = confined;
-    this.#status = status;
+    this.confined = launch.confined;
+    this.#status = launch.status;
+    this.#released = released;
   }
 
   /** Starts it. Throws an RpcError that says what is wrong, with everything cleaned up, when it does not run. */
@@ -42,7 +44,7 @@ export class ConfinedProgram implements Program {
     // Not before: until then something is mounted there.
     const released = ended.promise.then(launch.release);
     if (outcome.kind === 'started') {
-      return { program: new ConfinedProgram(outcome.pid, launch.confined, status), fds };
+      return { program: new ConfinedProgram(outcome.pid, launch, released), fds };
     }
     status[Symbol.dispose]();
     const said = launch.complaint();
@@ -61,8 +63,9 @@ export class ConfinedProgram implements Program {
     });
   }
 
-  release(): void {
+  async release(): Promise<void> {
     this.#status[Symbol.dispose]();
+    await this.#released;
   }
 }
 

@@ -218,14 +218,20 @@ export class ManagedProcess {
   }
 
   #closeWhenDone(): void {
-    if (this.#state !== 'exited' || this.#streamsOpen) return;
+    if (this.#state !== 'exited' || this.#streamsOpen || this.#closing !== undefined) return;
+    const released = this.#child?.reap();
+    if (released === undefined) this.#close();
+    // What is told of the end should find nothing of a sandbox on disk any more.
+    else void within(limits.killConfirmMs, released).then(() => this.#close());
+  }
+
+  #close(): void {
     this.#state = 'closed';
     this.#closing = {
       bytes: { ...this.#bytes },
       droppedBytes: this.journal.droppedBytes,
       streamsEnded: !this.#detached,
     };
-    this.#child?.reap();
     this.#diskWatch?.[Symbol.dispose]();
     this.journal.append('closed');
     this.#gone.resolve();

@@ -10,8 +10,8 @@ export interface Program {
   readonly confined?: Confined;
   /** Calls back once. null: how it ended is not known. */
   onExit(callback: (exit: ChildExit | null) => void): void;
-  /** Gives the pid back. Only after the exit. */
-  release(): void;
+  /** Gives the pid back. Only after the exit. Resolves when nothing of it is left; undefined: at once. */
+  release(): Promise<void> | undefined;
 }
 
 /** A child of this process: it stays a zombie until it is released. */
@@ -26,7 +26,7 @@ export class DirectProgram implements Program {
     watchExit(this.pid, callback);
   }
 
-  release(): void {
+  release(): undefined {
     native().reap(this.pid);
   }
 }

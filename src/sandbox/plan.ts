@@ -116,7 +116,7 @@ function planLandlock(
       grants: {
         readable: root !== undefined && root.access !== 'none' ? undefined : there.map((rule) => rule.path),
         writable: there.filter((rule) => rule.access === 'write').map((rule) => rule.path),
-        protected: protectedRules.map((rule) => rule.path),
+        protected: protectedRules.map((rule) => rule.place),
       },
     },
     networkCut,
