@@ -5,7 +5,7 @@ import type {
   PermissionProfile,
   SandboxEntry,
   SpecialPlace,
-} from '../protocol/sandbox.ts';
+} from '../protocol/permission-profile.ts';
 import { type SandboxPolicy, policySchema } from '../protocol/sandbox-policy.ts';
 import { invalidParams } from '../protocol/errors.ts';
 import { issuesText } from './issues.ts';

@@ -1,4 +1,5 @@
-import type { FileSystemProfile, SandboxContext } from '../protocol/sandbox.ts';
+import type { FileSystemProfile } from '../protocol/permission-profile.ts';
+import type { SandboxContext } from '../protocol/sandbox.ts';
 import { type FindDestination, destinationFinder } from './canonical.ts';
 import { findDenied } from './denied-globs.ts';
 import { type FoundRule, accessAt, findNamed, foundRule, mergeRules, rulesOf } from './found-rules.ts';

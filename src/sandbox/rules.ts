@@ -1,4 +1,4 @@
-import type { Network, SandboxEntry } from '../protocol/sandbox.ts';
+import type { Network, SandboxEntry } from '../protocol/permission-profile.ts';
 import { isBelow } from './rule-paths.ts';
 
 export type Access = SandboxEntry['access'];

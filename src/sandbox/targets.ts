@@ -1,5 +1,6 @@
 import type { EnvironmentPath } from '../protocol/path.ts';
-import type { Access, FileSystemProfile, SandboxContext, SandboxEntry } from '../protocol/sandbox.ts';
+import type { Access, FileSystemProfile, SandboxEntry } from '../protocol/permission-profile.ts';
+import type { SandboxContext } from '../protocol/sandbox.ts';
 import { RpcError } from '../protocol/errors.ts';
 import { joinPath } from '../disk/folder.ts';
 import { partsOf } from './canonical.ts';

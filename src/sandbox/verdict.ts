@@ -1,4 +1,4 @@
-import type { Access } from '../protocol/sandbox.ts';
+import type { Access } from '../protocol/permission-profile.ts';
 import type { ResolvedSandbox, RestrictedFileSystem, Rule } from './rules.ts';
 
 export interface Verdict {

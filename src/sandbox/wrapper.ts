@@ -1,7 +1,8 @@
 import { invalidParams, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import { type EnvironmentPath, parsePath } from '../protocol/path.ts';
-import { PermissionProfileParam, type SandboxContext } from '../protocol/sandbox.ts';
+import { PermissionProfileParam } from '../protocol/permission-profile.ts';
+import type { SandboxContext } from '../protocol/sandbox.ts';
 import { issuesText } from './issues.ts';
 
 /** A start whose command is a client's own sandbox helper, as what the helper was to do. */

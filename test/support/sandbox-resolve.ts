@@ -1,5 +1,6 @@
 import { RpcError } from '../../src/protocol/errors.ts';
-import { type Access, SandboxContextParam } from '../../src/protocol/sandbox.ts';
+import type { Access } from '../../src/protocol/permission-profile.ts';
+import { SandboxContextParam } from '../../src/protocol/sandbox.ts';
 import { resolveSandbox } from '../../src/sandbox/resolve.ts';
 import type { ResolvedSandbox, Rule } from '../../src/sandbox/rules.ts';
 import type { Ambient } from '../../src/sandbox/targets.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PermissionProfileParam } from '../../../src/protocol/sandbox.ts';
+import { PermissionProfileParam } from '../../../src/protocol/permission-profile.ts';
 import { profileOfPolicy } from '../../../src/sandbox/legacy-policy.ts';
 import {
   type WireEntry,
