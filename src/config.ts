@@ -1,4 +1,6 @@
 import { isIP } from 'node:net';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { limits } from './protocol/limits.ts';
 import { logLevels } from './telemetry/logger.ts';
@@ -14,6 +16,11 @@ export class ConfigError extends Error {
 
 const Bytes = z.union([z.string().regex(/^\d+$/).transform(Number), z.number()]).pipe(z.int().nonnegative());
 
+/** Repeated on the command line, separated by commas in a variable. */
+const Weaker = z
+  .union([z.array(z.string()), z.string().transform((text) => text.split(',').map((name) => name.trim()))])
+  .pipe(z.array(z.enum(['protected-metadata'], 'only "protected-metadata" can be given up')));
+
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),
   logLevel: z.enum(logLevels).default('warn'),
@@ -22,6 +29,12 @@ const ServeConfig = z.strictObject({
   journalDiskTotalBytes: Bytes.default(limits.journalDiskTotalBytes),
   /** A path, or "off". */
   ripgrep: z.string().optional(),
+  bubblewrap: z
+    .string()
+    .refine((text) => text === 'off' || isAbsolute(text), 'must be an absolute path, or "off"')
+    .optional(),
+  stateDir: z.string().min(1).transform((folder) => resolve(folder)),
+  allowWeaker: Weaker.default([]),
 });
 
 export type ServeConfig = Readonly<z.output<typeof ServeConfig>>;
@@ -34,6 +47,9 @@ const variables = {
   journalDiskBytes: 'EXEC_SERVER_JOURNAL_DISK_BYTES',
   journalDiskTotalBytes: 'EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES',
   ripgrep: 'EXEC_SERVER_RIPGREP',
+  bubblewrap: 'EXEC_SERVER_BUBBLEWRAP',
+  stateDir: 'EXEC_SERVER_STATE_DIR',
+  allowWeaker: 'EXEC_SERVER_ALLOW_WEAKER',
 } as const;
 
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */
@@ -43,12 +59,22 @@ export function serveConfig(
 ): ServeConfig {
   const given: Record<string, unknown> = { ...flags };
   for (const [key, name] of Object.entries(variables)) given[key] ??= env[name];
+  given['stateDir'] ??= defaultStateDir(env);
   const parsed = ServeConfig.safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data);
   const [issue] = parsed.error.issues;
   const key = String(issue?.path[0] ?? '');
   const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new ConfigError(`--${flag}: ${issue?.message}`);
+}
+
+/** A directory of this user's that does not outlive the machine's uptime by much, and that no other user can make first. */
+function defaultStateDir(env: Readonly<Record<string, string>>): string {
+  const runtime = env['XDG_RUNTIME_DIR'] ?? '';
+  // A relative one is void, says the specification of the variable.
+  return isAbsolute(runtime)
+    ? join(runtime, 'exec-server')
+    : join(tmpdir(), `exec-server-${process.getuid?.() ?? 0}`);
 }
 
 /** The variables of this process. The only place that reads them. */

@@ -17,6 +17,7 @@ Examples:
   exec-server shell --url ws://127.0.0.1:8765      an interactive shell there
   exec-server cp -r --url ws://127.0.0.1:8765 ./project env:/work/project
   exec-server cat --url ws://127.0.0.1:8765 /etc/os-release
+  exec-server doctor                               what sandboxes are enforced by here
   exec-server schema > protocol.json               JSON Schemas of the protocol
 `;
 
@@ -36,8 +37,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride()
     .enablePositionalOptions();
 
-  program
-    .command('serve', { isDefault: true })
+  sandboxOptions(program.command('serve', { isDefault: true }))
     .description('serve clients (the default command)')
     .option(
       '--listen <address>',
@@ -51,6 +51,10 @@ export async function main(args: readonly string[]): Promise<number> {
     )
     .option('--journal-disk-bytes <n>', 'disk for the output of one process (default: 256 MiB)')
     .option('--journal-disk-total-bytes <n>', 'disk for the output of all processes (default: 1 GiB)')
+    .option(
+      '--state-dir <folder>',
+      'what sandboxes need on disk (default: exec-server in $XDG_RUNTIME_DIR, or a folder in the temporary directory)',
+    )
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
@@ -80,6 +84,17 @@ export async function main(args: readonly string[]): Promise<number> {
     });
 
   addFileCommands(program, (code) => (status = code));
+
+  sandboxOptions(program.command('doctor'))
+    .description('say what sandboxes are enforced by on this host, and what is missing (status 1)')
+    .option('--json', 'as JSON')
+    .action(async ({ json, ...flags }: Record<string, unknown>) => {
+      const [{ doctor }, { ownVariables, serveConfig }] = await Promise.all([
+        import('./doctor.ts'),
+        import('../config.ts'),
+      ]);
+      status = await doctor(serveConfig(flags, ownVariables()), { json: json === true });
+    });
 
   program
     .command('schema')
@@ -131,6 +146,17 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
   reaching(program.command('stat <path>'))
     .description('describe what is at a path of the environment')
     .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
+}
+
+/** What decides how sandboxes are enforced. */
+function sandboxOptions(command: Command): Command {
+  return command
+    .option('--bubblewrap <path>', 'its absolute path, or off (default: where distributions install it)')
+    .option(
+      '--allow-weaker <guarantee>',
+      'give up protected-metadata in sandboxes where this host cannot enforce it',
+      append,
+    );
 }
 
 function reaching(command: Command): Command {

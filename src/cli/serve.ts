@@ -15,6 +15,9 @@ export async function serve(config: ServeConfig): Promise<number> {
     journalDiskBytes: config.journalDiskBytes,
     journalDiskTotalBytes: config.journalDiskTotalBytes,
     ripgrep: config.ripgrep,
+    bubblewrap: config.bubblewrap,
+    stateDirectory: config.stateDir,
+    allowWeaker: config.allowWeaker,
   });
   const stopped = stopSignal();
   if (config.listen.kind === 'stdio') {
