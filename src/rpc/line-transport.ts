@@ -10,15 +10,18 @@ export class LineTransport implements Transport {
   readonly kind = 'stdio';
   readonly #input: Readable;
   readonly #output: Writable;
+  readonly #longest: number;
   #events: TransportEvents | undefined;
   /** The parts of the line that has not ended yet. */
   #parts: Buffer[] = [];
   #partBytes = 0;
   #closed: CloseReason | undefined;
 
-  constructor(input: Readable, output: Writable) {
+  /** `longest`: bytes of a line. */
+  constructor(input: Readable, output: Writable, longest: number = limits.messageBytes) {
     this.#input = input;
     this.#output = output;
+    this.#longest = longest;
     // A stream that fails before it is attached must not end the process; its close is seen below.
     input.on('error', () => {});
     output.on('error', () => {});
@@ -86,18 +89,18 @@ export class LineTransport implements Transport {
     if (start === chunk.length) return;
     this.#parts.push(chunk.subarray(start));
     this.#partBytes += chunk.length - start;
-    if (this.#partBytes > limits.messageBytes) this.#tooLong();
+    if (this.#partBytes > this.#longest) this.#tooLong();
   }
 
   #line(line: Buffer): void {
-    if (line.length > limits.messageBytes) return this.#tooLong();
+    if (line.length > this.#longest) return this.#tooLong();
     if (!isUtf8(line)) return this.#events?.onGarbage('is not UTF-8');
     const text = line.toString();
     if (text.trim() !== '') this.#events?.onMessage(text);
   }
 
   #tooLong(): void {
-    this.close({ kind: 'tooBig', message: `a line is longer than ${limits.messageBytes} bytes` });
+    this.close({ kind: 'tooBig', message: `a line is longer than ${this.#longest} bytes` });
   }
 
   #end(reason: CloseReason): void {

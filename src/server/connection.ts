@@ -9,9 +9,11 @@ import {
 import { decodeParams } from '../rpc/decode.ts';
 import { Peer, type RequestContext } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { ConfinedFiles, type ConfinedShared } from './confined/confined-files.ts';
 import { ConnectionFiles } from './connection-files.ts';
-import type { Handlers, SessionContext } from './handlers.ts';
+import { type Handlers, type SessionContext, isFileMethod } from './handlers.ts';
 import { OutputPush } from './output-push.ts';
 import type { SessionRegistry } from './session-registry.ts';
 import type { Session } from './session.ts';
@@ -21,6 +23,8 @@ import { Streams } from './streams.ts';
 export interface ConnectionShared {
   readonly sessions: SessionRegistry;
   readonly handlers: Handlers;
+  readonly sandboxes: Sandboxes;
+  readonly confined: ConfinedShared;
   readonly environment: SessionContext['environment'];
   readonly draining: () => boolean;
   readonly log: Logger;
@@ -42,6 +46,7 @@ export class Connection {
   readonly #push: OutputPush;
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
+  readonly #confined: ConfinedFiles;
   #handshake: Handshake = { step: 'connected' };
 
   constructor(transport: Transport, shared: ConnectionShared) {
@@ -54,6 +59,7 @@ export class Connection {
       onDrain: () => {
         this.#push.resume();
         this.#streams.resume();
+        this.#confined.resume();
       },
       onClose: (reason) => {
         this.#end(reason);
@@ -63,6 +69,7 @@ export class Connection {
     });
     this.#push = new OutputPush(this.#peer);
     this.#streams = new Streams(this.#peer);
+    this.#confined = new ConfinedFiles(shared.confined, this.#peer, this.#files, this.#streams);
   }
 
   close(reason: CloseReason): void {
@@ -95,7 +102,8 @@ export class Connection {
       params: unknown,
       context: SessionContext,
     ) => unknown;
-    return handler(decoded, context);
+    if (!isFileMethod(method)) return handler(decoded, context);
+    return this.#confined.run(method, decoded as object, request, (params) => handler(params, context));
   }
 
   #openSession(method: string): Session {
@@ -105,14 +113,14 @@ export class Connection {
     throw invalidRequest(`client must ${missing} before using ${method}`);
   }
 
-  #initialize(params: Params<'initialize'>): WireResult<'initialize'> {
+  async #initialize(params: Params<'initialize'>): Promise<WireResult<'initialize'>> {
     if (this.#handshake.step !== 'connected')
       throw invalidRequest('initialize may only be sent once per connection');
     const { sessions, environment } = this.#shared;
     const session =
       params.resumeSessionId == null ? sessions.create(this) : sessions.resume(params.resumeSessionId, this);
     this.#handshake = { step: 'answered', session };
-    return { sessionId: session.id, environmentInfo: environment };
+    return { sessionId: session.id, environmentInfo: await environment() };
   }
 
   #notification(method: string): void {
@@ -141,6 +149,7 @@ export class Connection {
     this.#push.dispose();
     void this.#files.dispose();
     void this.#streams.dispose();
+    void this.#confined.dispose();
     if (this.#handshake.step !== 'connected') this.#shared.sessions.detach(this.#handshake.session, this);
     this.#shared.log.info({ closeKind: reason.kind }, 'connection closed');
   }

@@ -1,9 +1,13 @@
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ripgrepFinder } from '../file-system/search/ripgrep.ts';
 import { JournalBudget } from '../process/journal.ts';
 import { limits } from '../protocol/limits.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
+import type { WeakerGuarantee } from '../sandbox/plan.ts';
+import { Sandboxes } from '../sandbox/sandboxes.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
+import { FileWorkers, type FileWorkersOptions } from './confined/file-workers.ts';
 import { Connection, type ConnectionShared } from './connection.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { environmentHandlers } from './handlers/environment.ts';
@@ -25,6 +29,14 @@ export interface ExecServerOptions {
   readonly journalDiskTotalBytes?: number | undefined;
   readonly closedRetentionMs?: number | undefined;
   readonly detachedSessionMs?: number | undefined;
+  /** What sandboxes need on disk; a directory of this user's in the system's temporary one if absent. */
+  readonly stateDirectory?: string | undefined;
+  /** The path of bubblewrap, or "off". Looked for where distributions install it if absent. */
+  readonly bubblewrap?: string | undefined;
+  /** Guarantees of sandboxes that may be given up where this host cannot enforce them. */
+  readonly allowWeaker?: readonly WeakerGuarantee[] | undefined;
+  /** Bounds of the workers that do file operations in sandboxes. */
+  readonly fileWorkers?: FileWorkersOptions | undefined;
   /** The path of ripgrep, or "off". Looked for in the PATH of `env` if absent. */
   readonly ripgrep?: string | undefined;
 }
@@ -43,18 +55,29 @@ export class ExecServer {
       bytesTotal: options.journalDiskTotalBytes ?? limits.journalDiskTotalBytes,
       usedBytes: 0,
     });
-    const { env, closedRetentionMs, detachedSessionMs } = options;
+    const { env, closedRetentionMs, detachedSessionMs, bubblewrap, allowWeaker } = options;
+    const stateDirectory = options.stateDirectory ?? join(tmpdir(), `exec-server-${process.getuid?.() ?? 0}`);
+    const sandboxes = new Sandboxes({ stateDirectory, bubblewrap, allowWeaker });
+    const ripgrep = ripgrepFinder(options.ripgrep, env['PATH']);
+    const workers = new FileWorkers(options.fileWorkers);
     this.#shared = {
-      sessions: new SessionRegistry({ budget, env, closedRetentionMs, detachedSessionMs }),
+      sessions: new SessionRegistry({ budget, env, sandboxes, closedRetentionMs, detachedSessionMs }),
       handlers: {
         ...environmentHandlers,
         ...processHandlers,
         ...fileHandlers,
         ...transferHandlers,
         ...watchHandlers,
-        ...searchHandlers(ripgrepFinder(options.ripgrep, env['PATH'])),
+        ...searchHandlers(ripgrep),
       },
-      environment: environmentFacts(env, diskBytes),
+      sandboxes,
+      confined: { sandboxes, workers, tmpdir: env['TMPDIR'], ripgrep },
+      environment: environmentFacts({
+        own: env,
+        diskBytes,
+        host: sandboxes.host(),
+        allowWeaker: allowWeaker ?? [],
+      }),
       draining: () => this.#draining,
       log: options.log ?? silentLogger,
     };
@@ -84,6 +107,8 @@ export class ExecServer {
       await connection.closed;
     });
     await Promise.all(closing);
+    await this.#shared.confined.workers.dispose();
+    await this.#shared.sandboxes[Symbol.asyncDispose]();
   }
 }
 

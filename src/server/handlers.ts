@@ -6,18 +6,22 @@ import type { OutputPush } from './output-push.ts';
 import type { Session } from './session.ts';
 import type { Streams } from './streams.ts';
 
-/** What a handler of an open session works with. */
-export interface SessionContext {
-  readonly session: Session;
-  readonly push: OutputPush;
+/** What a handler of files works with, in the executor or in a worker of it. */
+export interface FileContext {
   readonly files: ConnectionFiles;
   readonly streams: Streams;
   readonly notify: <N extends ServerNotification>(method: N, params: WireEvent<N>) => void;
   /** Bytes that the connection has not taken yet. */
   readonly unsentBytes: () => number;
-  readonly environment: EnvironmentInfo;
-  readonly draining: () => boolean;
   readonly request: RequestContext;
+}
+
+/** What a handler of an open session works with. */
+export interface SessionContext extends FileContext {
+  readonly session: Session;
+  readonly push: OutputPush;
+  readonly environment: () => Promise<EnvironmentInfo>;
+  readonly draining: () => boolean;
 }
 
 /** One handler for each row of the protocol table but `initialize`, which is the connection's own. A missing one does not compile. */
@@ -27,3 +31,18 @@ export type Handlers = {
     context: SessionContext,
   ) => WireResult<M> | Promise<WireResult<M>>;
 };
+
+/** The methods of files, streams, searches and watches. */
+export type FileMethod = Extract<Method, `fs/${string}` | `stream/${string}`>;
+
+/** Their handlers, which know nothing of sessions and processes. */
+export type FileHandlers = {
+  readonly [M in FileMethod]: (
+    params: Params<M>,
+    context: FileContext,
+  ) => WireResult<M> | Promise<WireResult<M>>;
+};
+
+export function isFileMethod(method: string): method is FileMethod {
+  return method.startsWith('fs/') || method.startsWith('stream/');
+}

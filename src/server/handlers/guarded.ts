@@ -1,19 +1,19 @@
 import { fileError } from '../../file-system/file-error.ts';
-import type { SandboxContext } from '../../protocol/sandbox.ts';
-import { refuseSandbox } from '../../sandbox/refuse.ts';
-import type { Handlers, SessionContext } from '../handlers.ts';
+import type { FileContext, FileHandlers } from '../handlers.ts';
 
-type Operation = (params: object, context: SessionContext) => unknown;
+type Operation = (params: object, context: FileContext) => unknown;
 
 /**
- * Handlers of the file system: each refuses a sandbox that this executor cannot enforce before it does anything, and answers failed system
- * calls with the codes that clients know.
+ * Handlers of the file system: each answers failed system calls with the codes that clients know. They touch what this process may touch, so
+ * a request whose sandbox was not dealt with before goes no further than here.
  */
-export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>): Pick<Handlers, M> {
+export function guarded<M extends keyof FileHandlers>(
+  operations: Pick<FileHandlers, M>,
+): Pick<FileHandlers, M> {
   const guard =
     (operation: Operation): Operation =>
     async (params, context) => {
-      if ('sandbox' in params) refuseSandbox(params.sandbox as SandboxContext | null | undefined);
+      if ('sandbox' in params && params.sandbox != null) throw new Error('A sandbox was left to a handler.');
       try {
         return await operation(params, context);
       } catch (error) {
@@ -24,5 +24,5 @@ export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>)
     method,
     guard(operation as Operation),
   ]);
-  return Object.fromEntries(entries) as Pick<Handlers, M>;
+  return Object.fromEntries(entries) as Pick<FileHandlers, M>;
 }

@@ -23,7 +23,11 @@ export const processHandlers: ProcessHandlers = {
     const { confined } = process;
     if (confined === undefined) return { processId: process.id, sandboxType: 'none' };
     const { enforcer, givenUp } = confined;
-    return { processId: process.id, sandboxType: 'linuxSeccomp', sandbox: { enforcer, givenUp: [...givenUp] } };
+    return {
+      processId: process.id,
+      sandboxType: 'linuxSeccomp',
+      sandbox: { enforcer, givenUp: [...givenUp] },
+    };
   },
 
   'process/read': async ({ processId, afterSeq, maxBytes, waitMs }, { session, request }) => {
