@@ -46,8 +46,27 @@ static const int of_network[] = {
 static const int standalone_only[] = {
     SYS_shmget, SYS_shmat, SYS_shmctl, SYS_semget, SYS_semop, SYS_semtimedop, SYS_semctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv,
     SYS_msgctl, SYS_mq_open, SYS_mq_unlink, SYS_mq_timedsend, SYS_mq_timedreceive, SYS_mq_notify, SYS_mq_getsetattr,
-    CALL_FILE_SETATTR,
+    CALL_FILE_SETATTR, SYS_process_madvise, SYS_process_mrelease,
 };
+
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease 448
+#endif
+
+/* Landlock keeps signals inside, but not these. A process may name itself by 0; whom another number means is not known. */
+static const struct {
+  int call, argument;
+} of_one_process[] = {
+    {SYS_prlimit64, 0},          {SYS_sched_setaffinity, 0}, {SYS_sched_setscheduler, 0}, {SYS_sched_setparam, 0},
+    {SYS_sched_setattr, 0},      {SYS_move_pages, 0},        {SYS_migrate_pages, 0},      {SYS_setpriority, 1},
+    {SYS_ioprio_set, 1},
+};
+/* With a number of 0 they mean all processes of the user. */
+static const int by_user[] = {SYS_setpriority, SYS_ioprio_set};
+static const uint32_t user_kinds[] = {2 /* PRIO_USER */, 3 /* IOPRIO_WHO_USER */};
 
 #define REFUSED (SECCOMP_RET_ERRNO | EPERM)
 
@@ -129,6 +148,22 @@ static void add_mknod(struct program *program, int call, int argument, uint32_t 
   end_call(program, begin);
 }
 
+static void refuse_others(struct program *program) {
+  for (size_t i = 0; i < sizeof of_one_process / sizeof of_one_process[0]; i++) {
+    int call = of_one_process[i].call;
+    size_t begin = begin_call(program, call);
+    for (size_t j = 0; j < sizeof by_user / sizeof by_user[0]; j++) {
+      if (by_user[j] != call) continue;
+      load_argument(program, 0);
+      jump_if(program, BPF_JEQ, user_kinds[j], REFUSED);
+    }
+    load_argument(program, of_one_process[i].argument);
+    jump_if(program, BPF_JEQ, 0, SECCOMP_RET_ALLOW);
+    answer(program, REFUSED);
+    end_call(program, begin);
+  }
+}
+
 static void refuse_all(struct program *program, const int *calls, size_t count) {
   for (size_t i = 0; i < count; i++) refuse_call(program, calls[i], EPERM);
 }
@@ -138,7 +173,10 @@ void add_refusals(struct program *program, enum filter_level level, bool standal
   uint32_t otherwise = standalone ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW;
   REFUSE_ALL(program, always);
   if (level == FILTER_NETWORK) REFUSE_ALL(program, of_network);
-  if (standalone) REFUSE_ALL(program, standalone_only);
+  if (standalone) {
+    REFUSE_ALL(program, standalone_only);
+    refuse_others(program);
+  }
   /* Its arguments are in memory, where a filter cannot look. The C library falls back to clone. */
   refuse_call(program, SYS_clone3, ENOSYS);
   refuse_bits(program, SYS_clone, 0, NEW_NAMESPACES);

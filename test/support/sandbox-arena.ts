@@ -39,12 +39,19 @@ export async function runConfined(
   { client }: LocalExecutor,
   script: string,
   sandbox: WireSandbox | null,
-  more: { cwd?: string; env?: Record<string, string>; argv?: string[] } = {},
+  more: { cwd?: string; env?: Record<string, string>; argv?: string[]; tty?: boolean } = {},
 ): Promise<Ran> {
   const processId = `run-${(runs += 1)}`;
   const argv = more.argv ?? ['/bin/sh', '-c', script];
   const env = more.env ?? { PATH: '/usr/bin:/bin', LANG: 'C' };
-  await client.call('process/start', { processId, argv, cwd: more.cwd ?? '/', env, tty: false, sandbox });
+  await client.call('process/start', {
+    processId,
+    argv,
+    cwd: more.cwd ?? '/',
+    env,
+    tty: more.tty ?? false,
+    sandbox,
+  });
   let output = '';
   for (let afterSeq = 0; ;) {
     const read = await client.call('process/read', { processId, afterSeq, waitMs: 10_000 });
