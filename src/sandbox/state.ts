@@ -50,10 +50,7 @@ export class SandboxState implements AsyncDisposable {
       );
     }
     await removeLeftovers(root);
-    const own = join(root, randomUUID());
-    await mkdir(own, { mode: 0o700 });
-    const lock = await open(join(own, 'lock'), 'w', 0o600);
-    if (native().lock(lock.fd, true) !== 0) throw new Error(`${own} is locked by somebody else.`);
+    const { own, lock } = await makeOwn(root);
     const state = new SandboxState(root, own, lock);
     await writeFile(state.deniedFile, '');
     await chmod(state.deniedFile, 0);
@@ -75,6 +72,17 @@ export class SandboxState implements AsyncDisposable {
     await this.#placeholders.dispose();
     await rm(this.#own, { recursive: true, force: true });
     await this.#lock.close();
+  }
+}
+
+/** Another executor that starts can take a directory for a leftover until it is locked; then there is another one. */
+async function makeOwn(root: string): Promise<{ readonly own: string; readonly lock: FileHandle }> {
+  for (;;) {
+    const own = join(root, randomUUID());
+    await mkdir(own, { mode: 0o700 });
+    const lock = await open(join(own, 'lock'), 'w', 0o600);
+    if (native().lock(lock.fd, true) === 0 && (await lock.stat()).nlink > 0) return { own, lock };
+    await lock.close();
   }
 }
 
