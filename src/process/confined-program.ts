@@ -5,6 +5,7 @@ import type { LaunchOutcome, LauncherStatus } from '../sandbox/launcher-status.t
 import { type NativeChild, native } from '../support/native.ts';
 import { osErrorText } from '../support/os-error.ts';
 import type { LaunchSpec } from './command.ts';
+import { addConfinedRoot, removeConfinedRoot } from './confined-roots.ts';
 import { type ChildExit, endedBy, watchExit } from './exit-watch.ts';
 import type { Program } from './program.ts';
 import { spawnFailure } from './spawn-failure.ts';
@@ -36,8 +37,10 @@ export class ConfinedProgram implements Program {
       throw notSetUp(osErrorText(fds.errno));
     }
     const ended = Promise.withResolvers<void>();
+    if (!launch.confined.networkCut) addConfinedRoot(fds.pid);
     watchExit(fds.pid, () => {
       native().reap(fds.pid);
+      removeConfinedRoot(fds.pid);
       ended.resolve();
     });
     const outcome = await status.outcome;

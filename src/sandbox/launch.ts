@@ -19,6 +19,7 @@ export interface Confined {
   readonly enforcer: 'bubblewrap' | 'landlock' | 'seccomp';
   /** Guarantees that the operator has given up, and that were asked for. */
   readonly givenUp: readonly WeakerGuarantee[];
+  readonly networkCut: boolean;
 }
 
 export interface ConfinedLaunch {
@@ -114,7 +115,7 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
     const [ours, theirs] = pair;
     own(theirs);
     return {
-      confined: { enforcer: enforcement.enforcer, givenUp: plan.givenUp },
+      confined: { enforcer: enforcement.enforcer, givenUp: plan.givenUp, networkCut },
       native: {
         ...command,
         candidates: terminated(Buffer.from(program.path)),
