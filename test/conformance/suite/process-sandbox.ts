@@ -266,6 +266,13 @@ export const processSandbox: Topic = {
         // It cannot write there itself, so its loader writes to its output.
         expect(view.text('stdout')).toMatch(/yes\n$/);
         expect(await readdir(outside)).toEqual(['file']);
+        // A program of this name on the request's PATH would make the sandbox, if anybody looked there.
+        await writeFile(path.join(inside, 'bwrap'), `#!/bin/sh\necho false > ${outside}/false\n`, {
+          mode: 0o755,
+        });
+        const shadowed = await client.runShell('true', { env: { PATH: `${inside}:/usr/bin:/bin` }, sandbox });
+        expect(shadowed.exited?.exitCode).toBe(0);
+        expect(await readdir(outside)).toEqual(['file']);
         const plain = await client.runShell('true', { env });
         expect(plain.exited?.exitCode).toBe(0);
         expect((await readdir(outside)).length).toBeGreaterThan(1);
