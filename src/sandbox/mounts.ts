@@ -53,7 +53,7 @@ export function planMounts(rules: readonly Rule[]): MountPlan {
         placeholders.set(key, place);
         pinParents(place, outer?.path, fixed, mounts);
         mounts.push(
-          rule.access === 'none'
+          isDenied(place, rules)
             ? { kind: 'maskDirectory', path: place, traversable: false }
             : { kind: 'bind', path: place, writable: false, identity: undefined },
         );
@@ -83,6 +83,11 @@ export function planMounts(rules: readonly Rule[]): MountPlan {
     placeholders: [...placeholders.values()],
     writable,
   };
+}
+
+/** Several missing paths can begin with the same missing part; a denial of one of them counts for it. */
+function isDenied(place: Buffer, rules: readonly Rule[]): boolean {
+  return rules.some((rule) => rule.kind === 'missing' && rule.access === 'none' && rule.place.equals(place));
 }
 
 /**
