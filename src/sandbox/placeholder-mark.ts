@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 
 /**
@@ -11,7 +12,12 @@ const writableByOthers = 0o022;
 /** Whether a directory is there only for some sandbox to mount something on. */
 export async function standsForMissing(path: Buffer): Promise<boolean> {
   const stats = await lstat(path).catch(() => undefined);
-  if (stats === undefined || !stats.isDirectory() || stats.uid !== process.getuid?.()) return false;
-  if ((stats.mode & placeholderMark) === 0 || (stats.mode & writableByOthers) !== 0) return false;
+  if (stats === undefined || !isMarked(stats)) return false;
   return (await readdir(path).catch(() => ['unknown'])).length === 0;
+}
+
+/** The same but for what may be in it. */
+export function isMarked(stats: Stats): boolean {
+  const marks = stats.mode & (placeholderMark | writableByOthers);
+  return stats.isDirectory() && stats.uid === process.getuid?.() && marks === placeholderMark;
 }

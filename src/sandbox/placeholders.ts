@@ -4,7 +4,7 @@ import { constants as os } from 'node:os';
 import { Folder, splitLast } from '../disk/folder.ts';
 import { native } from '../support/native.ts';
 import { errnoOf } from '../support/os-error.ts';
-import { placeholderMark, placeholderMode } from './placeholder-mark.ts';
+import { isMarked, placeholderMode } from './placeholder-mark.ts';
 
 /** Somebody else may be removing it at this moment. */
 const attempts = 10;
@@ -41,9 +41,15 @@ export class Placeholders {
       pending = this.#take(path);
       this.#held.set(key, pending);
     }
-    const held = await pending;
-    if (held === undefined || held === 'changed') {
+    const forget = (): void => {
       if (this.#held.get(key) === pending) this.#held.delete(key);
+    };
+    const held = await pending.catch((error: unknown) => {
+      forget();
+      throw error;
+    });
+    if (held === undefined || held === 'changed') {
+      forget();
       return held;
     }
     if (this.#held.get(key) !== pending) return this.lease(path);
@@ -114,9 +120,8 @@ async function remove(place: Place, handle: FileHandle): Promise<void> {
 }
 
 async function isPlaceholder(place: Place, handle: FileHandle): Promise<boolean> {
-  const { mode } = await handle.stat();
   return (
-    (mode & placeholderMark) !== 0 &&
+    isMarked(await handle.stat()) &&
     (await isThere(place, handle)) &&
     (await readdir(place.path)).length === 0
   );

@@ -16,6 +16,7 @@ import { native } from '../support/native.ts';
 import type { MountPlan } from './mounts.ts';
 import { type PlaceholderLease, Placeholders, removeLeftover } from './placeholders.ts';
 import { isBelow } from './rule-paths.ts';
+import { isAtOrBelow } from './rules.ts';
 
 /**
  * What sandboxes need on disk, in a directory of this executor below one of its user's. A lock on it tells the next executor that this
@@ -33,9 +34,14 @@ export class SandboxState implements AsyncDisposable {
     this.deniedFile = join(own, 'denied');
     this.#lock = lock;
     this.#own = own;
-    this.#placeholders = new Placeholders((path) =>
-      appendFile(join(own, 'placeholders'), `${path.toString('base64')}\n`),
-    );
+    const recorded = new Set<string>();
+    this.#placeholders = new Placeholders(async (path) => {
+      const line = path.toString('base64');
+      // Every command of a workspace needs the same ones.
+      if (recorded.has(line)) return;
+      await appendFile(join(own, 'placeholders'), `${line}\n`);
+      recorded.add(line);
+    });
   }
 
   readonly #own: string;
@@ -65,7 +71,10 @@ export class SandboxState implements AsyncDisposable {
   /** Whether a sandbox would see this directory if it were not hidden. */
   visibleIn(plan: MountPlan): boolean {
     if (plan.base !== 'none') return true;
-    return plan.mounts.some((mount) => mount.kind === 'bind' && isBelow(this.directory, mount.path));
+    return plan.mounts.some(
+      ({ kind, path }) =>
+        kind === 'bind' && (isAtOrBelow(this.directory, path) || isBelow(path, this.directory)),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
