@@ -1,4 +1,8 @@
 {
+  'variables': {
+    # 0 where the C library has no static form; the addon is built without the launcher then, and sandboxes are refused.
+    'static_c': '<!(printf "int main(void) { return 0; }" | ${CC:-cc} -static -x c -o /dev/null - 2> /dev/null && echo 1 || echo 0)',
+  },
   'target_defaults': {
     'cflags': ['-std=gnu11', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Wno-clobbered', '-O2'],
     'defines': ['_GNU_SOURCE'],
@@ -12,7 +16,7 @@
   ],
   'conditions': [
     [
-      'OS=="linux"',
+      'OS=="linux" and static_c==1',
       {
         'targets': [
           {

@@ -2,6 +2,7 @@
  * Modes, owners, times and extended attributes, and the length of files by their path. Landlock knows nothing of attributes,
  * so that none of these calls is ever left to the kernel: the broker performs them, or they fail.
  */
+#include "calls.h"
 #include "broker-internal.h"
 
 #include <errno.h>
@@ -10,14 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#define CALL_FCHMODAT2 452
-#define CALL_SETXATTRAT 463
-#define CALL_REMOVEXATTRAT 466
 
 enum change { MODE, OWNER, TIMES, SET_ATTRIBUTE, REMOVE_ATTRIBUTE };
 

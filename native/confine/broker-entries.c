@@ -1,11 +1,11 @@
 /* Making, removing, moving and linking entries of directories. */
+#include "calls.h"
 #include "broker-internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The place that a path argument names. The caller closes its parent. */

@@ -2,13 +2,13 @@
  * Opening for writing, and making files by opening them. What is there is found first and then opened by its descriptor, so
  * that nothing else can be opened or truncated than what was looked at; what is not there is made with O_EXCL.
  */
+#include "calls.h"
 #include "broker-internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TMPFILE_BIT ((uint64_t)(O_TMPFILE & ~O_DIRECTORY))
@@ -205,7 +205,9 @@ long call_open(struct call *call) {
   if ((opening.flags & O_CREAT) != 0 && length > 0 && opening.path[length - 1] == '/') return LEAVE;
   bool unnamed = (opening.flags & TMPFILE_BIT) != 0;
   if (!writes(opening.flags) && (opening.flags & O_CREAT) == 0 && !unnamed) return LEAVE;
-  int own = opening.resolve == 0 ? named_descriptor(call, opening.path) : -1;
+  /* A link that is not to be followed is one, whatever it leads to. */
+  bool follow = (opening.flags & O_NOFOLLOW) == 0 && (opening.flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+  int own = follow && opening.resolve == 0 ? named_descriptor(call, opening.path) : -1;
   if (own >= 0) {
     error = object_from(call, caller_descriptor(call, own), &object);
     if (error != 0 || !caller_waits(call)) return LEAVE;

@@ -3,6 +3,7 @@
  * the process that looks, which here is the broker. What is found is held by a descriptor, and the rules decide about the
  * real path of that descriptor.
  */
+#include "calls.h"
 #include "broker-internal.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 

@@ -2,6 +2,7 @@
  * Takes the command's calls one after the other. Only the broker changes what is in its directories, so that between its look
  * and its deed the command can move nothing. A call that has to wait for somebody else waits aside.
  */
+#include "calls.h"
 #include "broker-internal.h"
 
 #include <errno.h>
@@ -10,12 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define CALL_FCHMODAT2 452
-#define CALL_SETXATTRAT 463
-#define CALL_REMOVEXATTRAT 466
 /* Wakes the other side on this processor: a call is a conversation, and neither works while the other does. */
 #define SET_FLAGS SECCOMP_IOW(4, uint64_t)
 #define SYNC_WAKE_UP 1ULL

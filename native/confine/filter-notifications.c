@@ -2,15 +2,11 @@
  * The calls that the broker gets: all that can change the file system. Where flags tell that a call only reads, the filter
  * lets it pass at once.
  */
+#include "calls.h"
 #include "filter.h"
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <sys/syscall.h>
-
-#define CALL_FCHMODAT2 452
-#define CALL_SETXATTRAT 463
-#define CALL_REMOVEXATTRAT 466
 
 /* O_TMPFILE without the O_DIRECTORY in it, which reading calls have, too. */
 #define OPEN_CHANGES ((uint32_t)(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY)))

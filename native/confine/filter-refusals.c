@@ -1,7 +1,7 @@
 /*
- * What is refused, at which level. Numbers that older headers lack are given here: since Linux 5.1 a new call has the same
- * number on every architecture.
+ * What is refused, at which level.
  */
+#include "calls.h"
 #include "filter.h"
 
 #include <errno.h>
@@ -10,12 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-
-#define CALL_OPEN_TREE_ATTR 467
-#define CALL_FILE_SETATTR 469
-#define CALL_MOUNT_SETATTR 442
-#define CALL_QUOTACTL_FD 443
 
 /* In unshare only; in clone the same bit is part of a signal's number. */
 #define NEW_TIME 0x80U
@@ -48,13 +42,6 @@ static const int standalone_only[] = {
     SYS_msgctl, SYS_mq_open, SYS_mq_unlink, SYS_mq_timedsend, SYS_mq_timedreceive, SYS_mq_notify, SYS_mq_getsetattr,
     CALL_FILE_SETATTR, SYS_process_madvise, SYS_process_mrelease,
 };
-
-#ifndef SYS_process_madvise
-#define SYS_process_madvise 440
-#endif
-#ifndef SYS_process_mrelease
-#define SYS_process_mrelease 448
-#endif
 
 /* Landlock keeps signals inside, but not these. A process may name itself by 0; whom another number means is not known. */
 static const struct {

@@ -2,12 +2,12 @@
  * The filter of system calls: what it refuses answers EPERM, as if the user were not allowed to. Without mounts of its own the
  * command also hands every call that could change the file system to the broker.
  */
+#include "calls.h"
 #include "filter.h"
 
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)

@@ -2,12 +2,13 @@
  * Landlock. Beside mounts it is a second layer for writes. On its own it handles reads and writes, and needs to keep signals
  * and abstract sockets inside as well (ABI 6). Older kernel headers lack part of the names, so all of them are our own.
  */
+#include "calls.h"
 #include "confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define RIGHT(bit) (1ULL << (bit))
@@ -99,5 +100,7 @@ bool landlock_scope(struct failure *failure) {
   struct ruleset rules = {.scope = SCOPE_SIGNAL};
   int ruleset = create(&rules, version);
   if (ruleset < 0) return fail(failure, STAGE_SETUP, errno, NULL);
-  return enforce(ruleset, failure);
+  if (!enforce(ruleset, failure)) return false;
+  /* The executor is outside. Could it be reached, then a signal to all would be one to all of this user's processes. */
+  return kill(getppid(), 0) != 0 || fail(failure, STAGE_SETUP, EPERM, NULL);
 }

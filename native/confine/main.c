@@ -1,4 +1,5 @@
 /* The launcher's order of things. Everything that can fail does so before there is a command. */
+#include "calls.h"
 #include "confine.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

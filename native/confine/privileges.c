@@ -2,13 +2,13 @@
  * Gives up every capability for good, where files are confined: none is held, none can be had from a program's file or from being root, and what was
  * given up cannot be asked for again.
  */
+#include "calls.h"
 #include "confine.h"
 
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BITS (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | \

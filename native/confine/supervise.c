@@ -3,6 +3,7 @@
  * leaves behind, and serves the broker's requests. The command stays a zombie until the executor has read its end, so that its
  * pid cannot belong to somebody else by then.
  */
+#include "calls.h"
 #include "broker.h"
 
 #include <errno.h>
@@ -12,9 +13,12 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* How long killed processes may take to go. */
+#define KILL_TURNS 200
+#define KILL_TURN_MS 10
 
 enum phase { STARTING, RUNNING, ENDED, ACKNOWLEDGED };
 
@@ -35,8 +39,24 @@ struct supervision {
  */
 static void kill_everything(struct supervision *all) {
   if (!all->spec->standalone) return; /* as pid 1: ending does it */
-  if (kill(getppid(), 0) != 0 && errno == EPERM) kill(-1, SIGKILL);
-  else if (all->phase < ACKNOWLEDGED) kill(-all->command, SIGKILL);
+  struct pollfd signals = {.fd = all->signals, .events = POLLIN};
+  struct signalfd_siginfo ignored;
+  /* They are reaped here, because nobody else may do it; one that the disk holds does not hold this process. */
+  for (int turn = 0; turn < KILL_TURNS; turn++) {
+    pid_t pid;
+    int status;
+    if (kill(getppid(), 0) != 0 && errno == EPERM) kill(-1, SIGKILL);
+    else if (all->phase < ACKNOWLEDGED) kill(-all->command, SIGKILL);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+      if (pid != all->command) continue;
+      all->status = status;
+      all->phase = ACKNOWLEDGED;
+    }
+    if (pid < 0) return;
+    poll(&signals, 1, KILL_TURN_MS);
+    while (read(all->signals, &ignored, sizeof ignored) > 0) {
+    }
+  }
 }
 
 static long long microseconds(struct timeval time) { return (long long)time.tv_sec * 1000000 + time.tv_usec; }

@@ -48,8 +48,8 @@ function state(...paths: readonly string[]): string[] {
   const found: string[] = [];
   for (const path of paths) {
     const { mode, nlink, size, mtimeNs, ctimeNs, ino, uid, gid } = lstatSync(path, { bigint: true });
-    const directory = lstatSync(path).isDirectory();
-    const content = directory ? '' : readFileSync(path, 'utf8');
+    const [directory, file] = [lstatSync(path).isDirectory(), lstatSync(path).isFile()];
+    const content = file ? readFileSync(path, 'utf8') : '';
     found.push([path, mode, nlink, size, mtimeNs, ctimeNs, ino, uid, gid, content].join(' '));
     if (directory) found.push(...state(...readdirSync(path).map((name) => join(path, name))));
   }
@@ -284,7 +284,7 @@ describe('the broker', () => {
     await using space = await workspace();
     await using running = await start(
       space,
-      '(setsid bash -c "echo up; while [ -d .git ]; do echo x > written; done" &) ; sleep 1000',
+      '(setsid bash -c "echo up; while [ -d .git ]; do echo x > written; done" &) ; exec sleep 1000',
     );
     await running.shows('up');
     const pid = running.pid();

@@ -105,8 +105,7 @@ static void end(const char *what, const char *a, const char *b, long result) {
   chmod("locked", 0755);
   walk(".", 0);
   if (chdir(top) != 0) exit(4);
-  printf("%s %.20s %.20s: %ld %s", what, a, b, result < 0 ? -1 : result, result < 0 ? strerrorname_np(error) : "ok");
-  printf(" %lx\n", checksum);
+  printf("%s %.20s %.20s: %ld, error %d, %lx\n", what, a, b, result < 0 ? -1 : result, result < 0 ? error : 0, checksum);
 }
 
 static long describe(int fd) {

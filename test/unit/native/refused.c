@@ -27,6 +27,12 @@ int main(void) {
   CALL(process_vm_writev); CALL(shmget); CALL(semget); CALL(msgget); CALL(mq_open);
   TRY("ptrace", SYS_ptrace, 0x4206, -1, 0, 0);
   TRY("file_setattr", 469, -1, BAD, BAD, 0, 0);
+  TRY("prlimit-other", SYS_prlimit64, getppid(), 7, 0, 0);
+  TRY("prlimit-self", SYS_prlimit64, 0, 7, 0, 0);
+  TRY("setpriority-other", SYS_setpriority, 0, 0x7fffffff, 0);
+  TRY("setpriority-self", SYS_setpriority, 0, 0, 0);
+  TRY("ioprio-other", SYS_ioprio_set, 1, 0x7fffffff, 0);
+  TRY("scheduler-other", SYS_sched_setscheduler, 0x7fffffff, 0, BAD);
   TRY("unshare-user", SYS_unshare, CLONE_NEWUSER);
   TRY("unshare-time", SYS_unshare, 0x80);
   TRY("unshare-fs", SYS_unshare, CLONE_FS);
