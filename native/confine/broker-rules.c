@@ -93,7 +93,7 @@ static bool names_are_exact(const char *path) {
 static bool add_granted(struct rules *rules, const struct list *paths, enum kind kind, struct failure *failure) {
   for (size_t i = 0; i < paths->count; i++) {
     char real[PATH_MAX];
-    int fd = open(paths->items[i], O_PATH | O_CLOEXEC);
+    int fd = open_granted(paths->items[i]);
     if (fd < 0) return fail(failure, STAGE_SETUP, errno, paths->items[i]);
     bool known = real_path(fd, real) && real[0] == '/';
     close(fd);

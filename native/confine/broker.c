@@ -120,8 +120,10 @@ static void try_waiting(struct broker *broker) {
         continue;
       }
       result = -errno;
-      if (fd >= 0 && fcntl(fd, F_SETFL, one.flags & (O_APPEND | O_DIRECT | O_NOATIME | O_ASYNC)) != 0) result = -errno;
-      else if (fd >= 0) result = hand_out(&call, fd, (one.flags & O_CLOEXEC) != 0);
+      if (fd >= 0 && fcntl(fd, F_SETFL, one.flags & (O_APPEND | O_DIRECT | O_NOATIME | O_ASYNC)) != 0) {
+        result = -errno;
+        close(fd);
+      } else if (fd >= 0) result = hand_out(&call, fd, (one.flags & O_CLOEXEC) != 0);
     }
     close(one.object);
     if (result != ANSWERED) reply(&call, result);

@@ -52,6 +52,8 @@ bool spec_read(struct spec *spec, struct failure *failure);
 bool expect_check(const struct spec *spec, struct failure *failure);
 bool rlimits_apply(const struct spec *spec, struct failure *failure);
 bool privileges_drop(bool all, struct failure *failure);
+/* Stands for a path of the specification. -1 and errno. */
+int open_granted(const char *path);
 bool landlock_confine(const struct spec *spec, struct failure *failure);
 /* The launcher and all that it starts can send signals to each other only. */
 bool landlock_scope(struct failure *failure);

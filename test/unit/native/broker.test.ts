@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -327,18 +326,29 @@ describe('the broker', () => {
     expect((await running.message('exited')).split(' ').at(-1)).toBe('2');
   });
 
-  it('protects what a link leads to, and does not lose a root that is one', async () => {
+  it('does not follow a link in a path that is granted', async () => {
     await using space = await workspace();
-    await symlink(space.path, join(space.path, '../link'));
-    const through = join(space.path, '../link');
-    const entries = space.entries.map(([key, value]) => [key, value.replace(space.path, through)] as const);
-    expect(
-      await run(
-        { ...space, entries },
-        'echo x > a && cat a; echo x > .git/a; echo x > ../link/.git/a; mv .git g',
-      ),
-    ).toMatch(/^x\n(.*Read-only file system\n){3}$/);
-    expect(await readFile(join(space.path, '.git/config'), 'utf8')).toBe('kept');
-    expect(execFileSync('ls', [space.path], { encoding: 'utf8' })).toBe('a\n');
+    const link = join(space.path, '../link');
+    await symlink(space.path, link);
+    const refusal = async (...entries: Entries): Promise<string> => {
+      await using running = await startLauncher({ way: 'alone', argv: ['/bin/true'], entries });
+      return await running.message('failed');
+    };
+    expect(await refusal(['broker-write', link])).toBe(`failed setup 40 ${link}`);
+    expect(await refusal(['landlock-write', link])).toBe(`failed setup 40 ${link}`);
+    expect(await refusal(['landlock-write', `${link}/.git`])).toBe(`failed setup 40 ${link}/.git`);
+    expect(await refusal(['landlock-read', link])).toBe(`failed setup 40 ${link}`);
+  });
+
+  it('protects what a link leads to', async () => {
+    await using space = await workspace();
+    await mkdir(join(space.path, 'real'));
+    await symlink('real', join(space.path, 'link'));
+    const entries = [...space.entries, ['broker-protect', join(space.path, 'link')]] as const;
+    const output = await run(
+      { ...space, entries },
+      'echo x > link/a; echo x > real/a; rm link; mv real other',
+    );
+    expect(output).toMatch(/^(.*Read-only file system\n){4}$/);
   });
 });
