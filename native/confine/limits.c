@@ -50,7 +50,7 @@ static int resource_of(const char *name, size_t length) {
   return -1;
 }
 
-/* NAME:SOFT:HARD */
+/* NAME:SOFT:HARD. A limit that is lower already stays: nothing is ever raised. */
 bool rlimits_apply(const struct spec *spec, struct failure *failure) {
   for (size_t i = 0; i < spec->rlimits.count; i++) {
     const char *name = spec->rlimits.items[i];
@@ -61,8 +61,11 @@ bool rlimits_apply(const struct spec *spec, struct failure *failure) {
     if (resource < 0 || !number_read(&rest, &soft) || !number_read(&rest, &hard) || *rest != '\0') {
       return fail(failure, STAGE_SETUP, EINVAL, NULL);
     }
-    struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
-    if (setrlimit(resource, &limit) != 0) return fail(failure, STAGE_SETUP, errno, NULL);
+    struct rlimit limit;
+    bool set = getrlimit(resource, &limit) == 0;
+    if (limit.rlim_max > hard) limit.rlim_max = hard;
+    if (limit.rlim_cur > soft) limit.rlim_cur = soft;
+    if (!set || setrlimit(resource, &limit) != 0) return fail(failure, STAGE_SETUP, errno, NULL);
   }
   return true;
 }

@@ -68,6 +68,7 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
     const entries: SpecEntry[] = [
       ...commandEntries(command),
       ['streams-aside', '1'],
+      noCoreDump,
       ['seccomp', networkCut ? 'network' : 'base'],
     ];
     const launcher = host.launcher.path;
@@ -137,6 +138,12 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
     throw error;
   }
 }
+
+/**
+ * A dump is written, or handed to a program of the host, outside of the sandbox. The kernel makes neither for a limit of one byte; with none
+ * it would still start the program.
+ */
+const noCoreDump: SpecEntry = ['rlimit', 'core:1:1'];
 
 /** Whatever the name of the terminal is where the command runs. */
 const ownTerminal: SpecEntry = ['landlock-write', '/proc/self/fd/0'];

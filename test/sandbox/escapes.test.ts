@@ -123,6 +123,7 @@ class World implements AsyncDisposable {
     expect(this.victim.exitCode ?? this.victim.signalCode).toBeNull();
     expect(getPriority(this.victim.pid)).toBe(0);
     expect((await readdir(inside)).filter((name) => name.startsWith('.'))).toEqual(['.git']);
+    expect((await readdir(inside)).filter((name) => name.startsWith('core'))).toEqual([]);
     expect(await readdir(path.join(inside, '.git'))).toEqual(['config']);
     const config = path.join(inside, '.git', 'config');
     expect(await readFile(config, 'utf8')).toBe('kept');

@@ -359,6 +359,14 @@ for name in ('mem', 'kmsg', 'vda', 'sda', 'port', 'kvm', 'loop-control', 'fuse')
     name: 'writes a setting of the system',
     script: `put('/sys/kernel/mm/transparent_hugepage/enabled', 'madvise'); escaped()`,
   },
+  {
+    name: 'leaves an image of its memory',
+    script: `
+import resource
+try: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+except (ValueError, OSError): pass
+os.chdir(W); os.environ['MARK'] = 'x'; os.abort()`,
+  },
   { name: 'renames the machine', script: `call('sethostname', b'escaped', 7)` },
   // Ways to talk.
   { name: 'types into a terminal', tty: true, script: `fcntl.ioctl(0, termios.TIOCSTI, b'x'); escaped()` },
