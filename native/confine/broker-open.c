@@ -12,6 +12,10 @@
 #include <unistd.h>
 
 #define TMPFILE_BIT ((uint64_t)(O_TMPFILE & ~O_DIRECTORY))
+/* What openat2 may be asked for; open and openat ignore the rest. The last two are O_LARGEFILE, as the kernel numbers it. */
+#define KNOWN_FLAGS ((uint64_t)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | \
+                                O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE | 0100000 | 0400000))
+#define CACHED 0x20U
 /* A file that is made and taken away all the time is not followed for ever. */
 #define TRIES 40
 
@@ -58,6 +62,10 @@ static int read_arguments(const struct call *call, struct opening *opening) {
       if (args[3] != sizeof how) return LEAVE;
       int error = caller_read(call, args[2], &how, sizeof how);
       if (error != 0) return error;
+      bool makes = (how.flags & (O_CREAT | TMPFILE_BIT)) != 0;
+      if ((how.flags & ~KNOWN_FLAGS) != 0 || (how.mode & ~(makes ? 07777ULL : 0)) != 0) return LEAVE;
+      /* Whoever asks for what needs no waiting asks again without. */
+      if ((how.resolve & CACHED) != 0) return -EAGAIN;
       opening->flags = how.flags;
       opening->mode = how.mode;
       opening->resolve = how.resolve;

@@ -165,6 +165,23 @@ static void opens(void) {
   }
 }
 
+/* Forms that make no sense, or not to every kernel. */
+static void odd_opens(void) {
+  static const struct open_how forms[] = {
+      {.flags = O_WRONLY, .mode = 0600}, {.flags = O_WRONLY | O_CREAT, .mode = 010000}, {.flags = O_WRONLY | (1ULL << 40)},
+      {.flags = O_WRONLY, .resolve = 1ULL << 30}, {.flags = O_WRONLY | 3}, {.flags = O_WRONLY | O_TRUNC, .resolve = 0x20},
+      {.flags = O_WRONLY | (1 << 30)}, {.flags = O_RDWR | O_APPEND | O_NOCTTY | O_NOATIME | O_DSYNC},
+  };
+  for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    begin();
+    long result = describe((int)syscall(SYS_openat2, AT_FDCWD, "file", &forms[i], sizeof forms[i]));
+    end("odd", "file", "", result);
+    begin();
+    result = describe((int)syscall(SYS_openat2, AT_FDCWD, "file", &forms[i], 8));
+    end("shorter", "file", "", result);
+  }
+}
+
 typedef long (*single)(const char *path);
 static long do_mkdir(const char *p) { return syscall(SYS_mkdirat, AT_FDCWD, p, 0777); }
 static long do_mkdir_sticky(const char *p) { return syscall(SYS_mkdirat, AT_FDCWD, p, 01700); }
@@ -344,6 +361,7 @@ int main(int argc, char **argv) {
   memset(longname, 'n', 256);
   for (int i = 0; i < 2900; i++) memcpy(longpath + 2 * i, "./", 2);
   opens();
+  odd_opens();
   single_calls();
   pair_calls();
   descriptor_calls();

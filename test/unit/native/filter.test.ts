@@ -9,7 +9,8 @@ const base = `mount umount2 pivot_root move_mount open_tree fsopen fsconfig fsmo
   pair-bluetooth`;
 const network = `connect bind listen accept accept4 getpeername getsockname shutdown sendto sendmmsg recvmmsg getsockopt setsockopt
   process_vm_readv process_vm_writev ptrace unix-datagram pair-unix-datagram inet pair-inet inet6 pair-inet6 netlink pair-netlink`;
-const standalone = 'shmget semget msgget mq_open file_setattr setflags btrfs-subvolume prlimit-other setpriority-other ioprio-other scheduler-other';
+const standalone =
+  'shmget semget msgget mq_open file_setattr setflags btrfs-subvolume prlimit-other setpriority-other ioprio-other scheduler-other';
 const machine = process.arch === 'x64' ? 'x32 ia32' : '';
 
 const words = (...lists: readonly string[]): string[] =>
