@@ -63,7 +63,11 @@ export function planMounts(rules: readonly Rule[]): MountPlan {
     if (rule.kind === 'hidden') continue;
     open.push(rule);
     if (rule.access === 'write') writable.push(rule.path);
-    if (rule.access === around) continue;
+    const traversable =
+      rule.access === 'none' &&
+      rules.some((inner) => inner.access !== 'none' && isBelow(inner.path, rule.path));
+    // A directory on the way to a grant comes to be there, and would be open to all, where nothing else is.
+    if (rule.access === around && !traversable) continue;
     if (around === 'write') pinParents(rule.path, outer?.path, fixed, mounts);
     if (rule.access !== 'none') {
       mounts.push({
@@ -73,7 +77,6 @@ export function planMounts(rules: readonly Rule[]): MountPlan {
         identity: rule.identity,
       });
     } else if (rule.kind === 'directory') {
-      const traversable = rules.some((inner) => inner.access !== 'none' && isBelow(inner.path, rule.path));
       mounts.push({ kind: 'maskDirectory', path: rule.path, traversable });
     } else mounts.push({ kind: 'maskFile', path: rule.path });
   }

@@ -98,6 +98,13 @@ const rows: readonly Row[] = [
     writable: ['/w'],
   },
   {
+    title: 'a denied directory with a grant in it is closed also where nothing is granted around it',
+    rules: ['/:none', '/w:none', '/w/a:none', '/w/a/b:read', '/x:none', '/w/a/b/c:none'],
+    base: 'none',
+    mounts: ['mask traversable /w', 'mask traversable /w/a', 'bind ro /w/a/b', 'mask /w/a/b/c'],
+    writable: [],
+  },
+  {
     title: 'names that only begin alike have nothing to do with each other',
     rules: ['/:read', '/w:none', '/w.d:write', '/wx/y:write'],
     mounts: ['mask /w', 'bind rw /w.d', 'bind rw /wx/y'],
