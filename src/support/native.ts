@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 
 /** What native/ offers. Numbers below zero are -errno. */
@@ -75,6 +76,9 @@ export interface NativeFailure {
   readonly stage: 'setup' | 'cwd' | 'exec';
 }
 
+/** Where it is, for those who have to make it readable. */
+export const addonFile = new URL('../../build/Release/exec_server_native.node', import.meta.url);
+
 let loaded: Native | undefined;
 
 /** Loaded at the first use, so that a client without processes and watches needs no native code. */
@@ -82,7 +86,7 @@ export function native(): Native {
   if (loaded !== undefined) return loaded;
   if (!isMainThread) throw new Error('Processes and watches work only in the main thread of Node.');
   try {
-    loaded = createRequire(import.meta.url)('../../build/Release/exec_server_native.node') as Native;
+    loaded = createRequire(import.meta.url)(fileURLToPath(addonFile)) as Native;
     return loaded;
   } catch (cause) {
     throw new Error(

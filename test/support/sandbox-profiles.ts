@@ -35,5 +35,11 @@ export function restricted(
   };
 }
 
+/** Names an enforcer that this executor does not have: refused whatever its host can do. */
+export const unenforceable: WireSandbox = {
+  permissions: restricted([root('read')]),
+  useLegacyLandlock: true,
+};
+
 /** Grants nothing at all. */
 export const nothing: WireSandbox = { permissions: restricted([]) };

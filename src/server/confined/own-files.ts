@@ -6,6 +6,7 @@ import { type Destination, findDestination } from '../../sandbox/canonical.ts';
 import { type ResolvedSandbox, type Rule, comparePaths, isAtOrBelow } from '../../sandbox/rules.ts';
 import { platformPaths } from '../../sandbox/targets.ts';
 import { nearestRule } from '../../sandbox/verdict.ts';
+import { addonFile } from '../../support/native.ts';
 
 /** Libraries that a worker loads. Those that they need are found by their package files. */
 const libraries = ['picomatch', 'tar-stream'];
@@ -93,7 +94,7 @@ async function needed(): Promise<AllNeeded> {
       process.execPath,
       code,
       path.join(root, 'package.json'),
-      path.join(root, 'build/Release/exec_server_native.node'),
+      fileURLToPath(addonFile),
       ...(await packageFolders(root)),
     ];
     const own = [...(await Promise.all(paths.map(findNeeded))), ...(await sharedLibraries())];

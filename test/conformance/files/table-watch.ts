@@ -82,7 +82,7 @@ const managed = {
 };
 const laterSandboxed = {
   notAsked: true,
-  reason: 'Ours enforces no profile yet, and so refuses each.',
+  reason: 'The reference has the enforcer that ours refuses, or another answer for it.',
 } as const;
 const handle = 'sandboxed';
 
@@ -112,7 +112,10 @@ export const sandboxRows: readonly Row[] = [
     id: `sandbox-${method}`,
     title: `${method} refuses a profile that it cannot enforce, and touches nothing`,
     method,
-    params: (tree, path) => ({ ...params(path), sandbox: { ...managed, cwd: path(tree.root) } }),
+    params: (tree, path) => ({
+      ...params(path),
+      sandbox: { ...managed, cwd: path(tree.root), useLegacyLandlock: true },
+    }),
     expected: refused,
     reference: { may: laterSandboxed, now: laterSandboxed },
   })),
