@@ -72,6 +72,7 @@ function fixedFacts({ own, diskBytes }: EnvironmentFactsOptions) {
     capabilities: {
       fsWatchMissing: true,
       fileWriteStreaming: true,
+      sandboxedFileStreaming: true,
       execServer: {
         methods: Object.keys(requests),
         journal: { memoryBytes: limits.journalMemoryBytes, diskBytes },

@@ -47,13 +47,13 @@ describe.concurrent('the command line', () => {
     const { status, stdout, stderr } = await cli(['--help']);
     expect([status, stderr]).toEqual([0, '']);
     const examples = stdout.slice(stdout.indexOf('Examples:'));
-    for (const command of ['serve', 'run', 'shell', 'schema']) {
+    for (const command of ['serve', 'run', 'shell', 'doctor', 'schema']) {
       expect(examples).toContain(`exec-server ${command}`);
       expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
     }
   });
 
-  it.each(['serve', 'run', 'shell', 'schema'])('prints help of %s', async (command) => {
+  it.each(['serve', 'run', 'shell', 'doctor', 'schema'])('prints help of %s', async (command) => {
     const { status, stdout, stderr } = await cli([command, '--help']);
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toContain(`Usage: exec-server ${command}`);
