@@ -9,7 +9,7 @@ import { Peer, type RequestContext } from '../../rpc/peer.ts';
 import { ConnectionFiles } from '../connection-files.ts';
 import type { FileContext, FileHandlers, FileMethod } from '../handlers.ts';
 import { fileHandlers } from '../handlers/file-system.ts';
-import { Streams } from '../streams.ts';
+import type { Streams } from '../streams.ts';
 import { carried } from './carried-params.ts';
 import { isConfinedMethod, requestPaths } from './request-paths.ts';
 import { readWorkerOptions, workerRuns } from './worker-options.ts';
@@ -31,7 +31,14 @@ const loaders: readonly (readonly [prefix: RegExp, load: () => Promise<Partial<F
   [/^fs\/(watch|unwatch)$/, once(async () => (await import('../handlers/watch.ts')).watchHandlers)],
   [
     /^(stream\/|fs\/(download|upload|archive|extract)$)/,
-    once(async () => (await import('../handlers/transfer.ts')).transferHandlers),
+    once(async () => {
+      const [{ transferHandlers }, { Streams: Opened }] = await Promise.all([
+        import('../handlers/transfer.ts'),
+        import('../streams.ts'),
+      ]);
+      streams = new Opened(peer);
+      return transferHandlers;
+    }),
   ],
   [/^fs\//, once(async () => fileHandlers)],
 ];
@@ -44,12 +51,12 @@ const transport = new LineTransport(
 const peer = new Peer(transport, {
   onRequest: (method, params, request) => serve(method as FileMethod, params, request),
   onNotification: () => {},
-  onDrain: () => streams.resume(),
+  onDrain: () => streams?.resume(),
   onClose: () => void end(),
   onInternalError: (error) =>
     void process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`),
 });
-const streams = new Streams(peer);
+let streams: Streams | undefined;
 peer.notify(workerRuns, {});
 
 /** Whoever comes later starts later, however long a look at a path takes: a cancel must not overtake what it cancels. */
@@ -71,7 +78,10 @@ async function serve(method: FileMethod, params: unknown, request: RequestContex
   if (handler === undefined) throw new RpcError('methodNotFound', 'A worker has no such method.');
   return handler(decoded, {
     files,
-    streams,
+    get streams() {
+      if (streams === undefined) throw new Error('Only transfers have streams.');
+      return streams;
+    },
     notify: (name, event) => peer.notify(name, event),
     unsentBytes: () => peer.unsentBytes,
     request,
@@ -97,6 +107,6 @@ function once<T>(load: () => Promise<T>): () => Promise<T> {
 
 async function end(): Promise<void> {
   // What was not finished is given up, which removes what was written for it.
-  await Promise.allSettled([files.dispose(), streams.dispose()]);
+  await Promise.allSettled([files.dispose(), streams?.dispose()]);
   process.exit(0);
 }
