@@ -75,7 +75,7 @@ const managed = {
     type: 'managed',
     file_system: {
       type: 'restricted',
-      entries: [{ path: { type: 'special', value: { kind: 'root' } }, access: 'write' }],
+      entries: [{ path: { type: 'special', value: { kind: 'root' } }, access: 'read' }],
     },
     network: 'enabled',
   },
