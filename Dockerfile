@@ -30,15 +30,15 @@ COPY src src
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM ${BASE_IMAGE}
-# tini is the init: it reaps what the processes orphan, and passes signals on.
+# tini is the init: it reaps what the processes orphan, and passes signals on. bubblewrap works where docker/seccomp.json lets it.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libstdc++6 tini \
+ && apt-get install -y --no-install-recommends bubblewrap libstdc++6 tini \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --shell /bin/bash executor
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /opt/exec-server/package.json /opt/exec-server/package.json
 COPY --from=build /opt/exec-server/node_modules /opt/exec-server/node_modules
-COPY --from=build /opt/exec-server/build/Release/exec_server_native.node /opt/exec-server/build/Release/exec-server-reaper /opt/exec-server/build/Release/
+COPY --from=build /opt/exec-server/build/Release/exec_server_native.node /opt/exec-server/build/Release/exec_server_confine /opt/exec-server/build/Release/exec-server-reaper /opt/exec-server/build/Release/
 COPY --from=build /opt/exec-server/dist /opt/exec-server/dist
 COPY LICENSE /opt/exec-server/LICENSE
 RUN ln -s /opt/exec-server/dist/main.js /usr/local/bin/exec-server && chmod +x /opt/exec-server/dist/main.js

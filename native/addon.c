@@ -130,6 +130,9 @@ NAPI_MODULE_INIT() {
       {"inotifyRemove", native_inotify_remove},
       {"guardOpen", native_guard_open},    {"descriptorsScarce", native_descriptors_scarce},
       {"tcpProgress", native_tcp_progress},
+      {"sealedFile", native_sealed_file}, {"statusPair", native_status_pair},
+      {"receiveStatus", native_receive_status}, {"openPath", native_open_path},   {"hostFacts", native_host_facts},
+      {"lock", native_lock}, {"memoryFile", native_memory_file},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -39,9 +39,12 @@ static void tell_reaper(int32_t record) {
   if (reaper >= 0) send(reaper, &record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Called in the child between vfork and exec: async-signal-safe, and writes nothing of the parent's. */
-void guard_child_started(void) {
-  tell_reaper((int32_t)getpid());
+/*
+ * Called in the child between vfork and exec: async-signal-safe, and writes nothing of the parent's. `reaped`: what it leaves behind is for
+ * the reaper to kill; a launcher of confined commands does that itself, and must live to do it.
+ */
+void guard_child_started(bool reaped) {
+  if (reaped) tell_reaper((int32_t)getpid());
 #ifdef __linux__
   if (oom_score_length == 0) return;
   int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

@@ -4,7 +4,11 @@
  *
  * The child is made with vfork: it shares the memory of the suspended thread, so an error travels through `struct launch`
  * without a pipe, and the cost does not grow with the heap of the parent. Until exec the child calls only async-signal-safe
- * functions and writes only to `failure`.
+ * functions and writes only to `failure` and `moved`.
+ *
+ * The descriptors in `pass` become 3, 4, 5… of the child; the caller keeps them open until the promise settles. With `asideError`
+ * the child's streams become 5, 6 and 7, and the third passed descriptor 8: a program that stays between this one and the
+ * command would hold the streams open otherwise. Its own errors go to `asideError`.
  */
 #include "native.h"
 
@@ -32,6 +36,11 @@ struct strings {
   size_t count;
 };
 
+/* Descriptors that a child may be given beyond the three standard ones: a sandbox has one for each mount. */
+#define PASS_LIMIT 256
+/* Where the streams go when they are put aside; the first passed descriptors are below. */
+#define ASIDE 5
+
 struct launch {
   napi_async_work work;
   napi_deferred deferred;
@@ -42,7 +51,13 @@ struct launch {
   char *cwd;
   bool pipe_stdin;
   bool tty;
+  bool lead_terminal;
   struct winsize size;
+  int pass[PASS_LIMIT];
+  int pass_count;
+  int aside_error; /* -1: the streams are 0, 1 and 2 */
+  int aside_null;
+  int moved[6 + PASS_LIMIT];
   pid_t parent;
   int child_fds[3];
   int parent_fds[3];
@@ -83,14 +98,14 @@ static void fail(struct launch *launch, enum launch_stage stage) {
   launch->stage = stage;
 }
 
-/* Everything above the three standard descriptors, so that nothing of the executor leaks into a child. */
-static void close_inherited(void) {
+/* Everything above the child's own descriptors, so that nothing of the executor leaks into it. */
+static void close_inherited(int first) {
 #if defined(__linux__) && defined(SYS_close_range)
-  if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
+  if (syscall(SYS_close_range, (unsigned)first, ~0U, 0U) == 0) return;
 #endif
   struct rlimit limit;
   int highest = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (int)limit.rlim_cur : 65536;
-  for (int fd = 3; fd < highest; fd++) close(fd);
+  for (int fd = first; fd < highest; fd++) close(fd);
 }
 
 static void reset_signals(void) {
@@ -120,19 +135,35 @@ static void try_programs(struct launch *launch) {
   if (denied != 0) errno = denied;
 }
 
+/* All are moved out of the way first: one of them may have the number that another one is to get. */
+static bool place_descriptors(struct launch *launch) {
+  bool aside = launch->aside_error >= 0;
+  int count = (aside ? 6 : 3) + launch->pass_count;
+  for (int i = 0; i < count; i++) {
+    int source;
+    if (i < 3) source = !aside ? launch->child_fds[i] : i == 2 ? launch->aside_error : launch->aside_null;
+    else if (!aside || i < ASIDE) source = launch->pass[i - 3];
+    else source = i < ASIDE + 3 ? launch->child_fds[i - ASIDE] : launch->pass[i - 6];
+    launch->moved[i] = fcntl(source, F_DUPFD_CLOEXEC, count);
+    if (launch->moved[i] < 0) return false;
+  }
+  for (int i = 0; i < count; i++) {
+    if (dup2(launch->moved[i], i) < 0) return false;
+  }
+  return true;
+}
+
 static void child_main(struct launch *launch) {
   if (setsid() < 0) return fail(launch, LAUNCH_SETUP);
 #ifdef __linux__
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return fail(launch, LAUNCH_SETUP);
   if (getppid() != launch->parent) _exit(127);
 #endif
-  guard_child_started();
-  for (int fd = 0; fd < 3; fd++) {
-    if (dup2(launch->child_fds[fd], fd) < 0) return fail(launch, LAUNCH_SETUP);
-  }
-  if (launch->tty && ioctl(0, TIOCSCTTY, 0) != 0) return fail(launch, LAUNCH_SETUP);
+  guard_child_started(launch->aside_error < 0);
+  if (!place_descriptors(launch)) return fail(launch, LAUNCH_SETUP);
+  if (launch->tty && launch->lead_terminal && launch->aside_error < 0 && ioctl(0, TIOCSCTTY, 0) != 0) return fail(launch, LAUNCH_SETUP);
   if (chdir(launch->cwd) != 0) return fail(launch, LAUNCH_CWD);
-  close_inherited();
+  close_inherited((launch->aside_error >= 0 ? 6 : 3) + launch->pass_count);
   reset_signals();
   try_programs(launch);
   fail(launch, LAUNCH_EXEC);
@@ -196,7 +227,8 @@ static void close_all(int fds[3]) {
 static void execute(napi_env env, void *data) {
   struct launch *launch = data;
   launch->parent = getpid();
-  if (!(launch->tty ? open_pty(launch) : open_pipes(launch))) {
+  if (launch->aside_error >= 0) launch->aside_null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (!(launch->tty ? open_pty(launch) : open_pipes(launch)) || (launch->aside_error >= 0 && launch->aside_null < 0)) {
     fail(launch, LAUNCH_SETUP);
   } else {
     /* No handler of the parent may run in the child while they share memory. */
@@ -222,6 +254,7 @@ static void execute(napi_env env, void *data) {
       }
     }
   }
+  if (launch->aside_null >= 0) close(launch->aside_null);
   close_all(launch->child_fds);
   if (launch->stage != LAUNCH_OK) {
     close_all(launch->parent_fds);
@@ -274,6 +307,29 @@ static int get_int(napi_env env, napi_value object, const char *name) {
   return number;
 }
 
+static bool has(napi_env env, napi_value object, const char *name) {
+  napi_value value;
+  napi_valuetype type;
+  return napi_get_named_property(env, object, name, &value) == napi_ok && napi_typeof(env, value, &type) == napi_ok &&
+         type != napi_undefined;
+}
+
+static bool read_pass(napi_env env, napi_value spec, struct launch *launch) {
+  napi_value list, item;
+  uint32_t count;
+  launch->aside_error = launch->aside_null = -1;
+  if (!has(env, spec, "pass")) return true;
+  if (napi_get_named_property(env, spec, "pass", &list) != napi_ok) return false;
+  if (napi_get_array_length(env, list, &count) != napi_ok || count > PASS_LIMIT) return false;
+  for (uint32_t i = 0; i < count; i++) {
+    if (napi_get_element(env, list, i, &item) != napi_ok) return false;
+    if (napi_get_value_int32(env, item, &launch->pass[i]) != napi_ok || launch->pass[i] < 0) return false;
+  }
+  launch->pass_count = (int)count;
+  launch->aside_error = has(env, spec, "asideError") ? get_int(env, spec, "asideError") : -1;
+  return launch->aside_error < 0 || count >= 2;
+}
+
 static bool read_spec(napi_env env, napi_value spec, struct launch *launch) {
   struct strings cwd = {0};
   bool ok = strings_read(env, spec, "candidates", &launch->candidates) &&
@@ -290,7 +346,8 @@ static bool read_spec(napi_env env, napi_value spec, struct launch *launch) {
   launch->size.ws_row = (unsigned short)get_int(env, spec, "rows");
   launch->size.ws_col = (unsigned short)get_int(env, spec, "cols");
   launch->tty = launch->size.ws_row > 0;
-  return true;
+  launch->lead_terminal = !has(env, spec, "leadTerminal") || get_int(env, spec, "leadTerminal") != 0;
+  return read_pass(env, spec, launch);
 }
 
 napi_value native_spawn(napi_env env, napi_callback_info info) {
@@ -305,7 +362,7 @@ napi_value native_spawn(napi_env env, napi_callback_info info) {
   for (int i = 0; i < 3; i++) launch->child_fds[i] = launch->parent_fds[i] = -1;
   if (!read_spec(env, spec, launch)) {
     launch_free(env, launch);
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "spawn: candidates, argv, env and cwd must be NUL-terminated buffers");
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "spawn: candidates, argv, env and cwd must be NUL-terminated buffers, pass a list of descriptors");
     return NULL;
   }
   NAPI_OK(env, napi_create_promise(env, &launch->deferred, &promise));

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { EnvironmentInfo } from '../src/protocol/environment.ts';
 import { errorCodes } from '../src/protocol/errors.ts';
 import { limits } from '../src/protocol/limits.ts';
+import { SandboxContextParam } from '../src/protocol/sandbox.ts';
 import { clientNotifications, requests, serverNotifications } from '../src/protocol/methods.ts';
 import { type CloseReason, closeCodes } from '../src/rpc/transport.ts';
 import { preamble } from './protocol-preamble.ts';
@@ -61,6 +62,9 @@ export function protocolDocs(): string {
     ...Object.entries(clientNotifications).map(([name, row]) => notification(name, row)),
     '## Notifications from the executor',
     ...Object.entries(serverNotifications).map(([name, row]) => notification(name, row)),
+    '## Sandbox',
+    'The member `sandbox` of every method that starts a process or takes a path. Members that are not listed are ignored.',
+    membersOf(schemaOf(SandboxContextParam)),
     '## Error codes',
     errorTable(),
     '## Close reasons',
@@ -116,7 +120,17 @@ function schemaOf(schema: z.ZodType): Schema {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Schema;
 }
 
-const environmentMembers = JSON.stringify(schemaOf(EnvironmentInfo).properties);
+/** Objects that many methods have: described once, where the link leads. */
+const shared: readonly { readonly members: string; readonly text: string }[] = [
+  {
+    members: JSON.stringify(schemaOf(EnvironmentInfo).properties),
+    text: 'As the result of [environment/info](#environmentinfo).',
+  },
+  {
+    members: JSON.stringify(schemaOf(SandboxContextParam).properties),
+    text: 'What the operation may touch, as under [Sandbox](#sandbox). Absent or null: everything.',
+  },
+];
 
 function membersOf(schema: Schema): string {
   const rows = memberRows(schema, '');
@@ -128,10 +142,8 @@ function membersOf(schema: Schema): string {
 function memberRows(schema: Schema, prefix: string): string[][] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, member]) => {
     const object = objectIn(member);
-    const isEnvironment = JSON.stringify(object?.schema.properties) === environmentMembers;
-    const description = isEnvironment
-      ? 'As the result of [environment/info](#environmentinfo).'
-      : escape(describe(member) ?? '');
+    const known = shared.find(({ members }) => members === JSON.stringify(object?.schema.properties));
+    const description = known?.text ?? escape(describe(member) ?? '');
     const row = [
       code(prefix + name),
       typeOf(member),
@@ -139,7 +151,7 @@ function memberRows(schema: Schema, prefix: string): string[][] {
       member.default === undefined ? '' : code(JSON.stringify(member.default)),
       description,
     ];
-    if (object === undefined || isEnvironment) return [row];
+    if (object === undefined || known !== undefined) return [row];
     return [row].concat(memberRows(object.schema, `${prefix}${name}${object.suffix}.`));
   });
 }

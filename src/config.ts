@@ -1,4 +1,6 @@
 import { isIP } from 'node:net';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AccessSettings, accessModes, accessSettings } from './access/settings.ts';
 import { type AdjustableLimit, parseLimit } from './protocol/limit-settings.ts';
@@ -39,6 +41,10 @@ const Switch = z.union([z.boolean(), z.enum(['0', '1']).transform((text) => text
 const Limits = z
   .union([z.array(z.string()), z.string().transform((text) => text.split(','))])
   .transform(readLimits);
+/** Repeated on the command line, separated by commas in a variable. */
+const Weaker = z
+  .union([z.array(z.string()), z.string().transform((text) => text.split(',').map((name) => name.trim()))])
+  .pipe(z.array(z.enum(['protected-metadata'], 'only "protected-metadata" can be given up')));
 
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),
@@ -58,6 +64,15 @@ const ServeConfig = z.strictObject({
   wsIssuer: z.string().optional(),
   wsAudience: z.string().optional(),
   wsMaxClockSkewSeconds: WholeSeconds.optional(),
+  bubblewrap: z
+    .string()
+    .refine((text) => text === 'off' || isAbsolute(text), 'must be an absolute path, or "off"')
+    .optional(),
+  stateDir: z
+    .string()
+    .min(1)
+    .transform((folder) => resolve(folder)),
+  allowWeaker: Weaker.default([]),
 });
 
 type Checked = z.output<typeof ServeConfig>;
@@ -85,6 +100,9 @@ const variables = {
   wsIssuer: 'EXEC_SERVER_WS_ISSUER',
   wsAudience: 'EXEC_SERVER_WS_AUDIENCE',
   wsMaxClockSkewSeconds: 'EXEC_SERVER_WS_MAX_CLOCK_SKEW_SECONDS',
+  bubblewrap: 'EXEC_SERVER_BUBBLEWRAP',
+  stateDir: 'EXEC_SERVER_STATE_DIR',
+  allowWeaker: 'EXEC_SERVER_ALLOW_WEAKER',
 } as const satisfies Partial<Record<keyof Checked, string>>;
 
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */
@@ -94,6 +112,7 @@ export function serveConfig(
 ): ServeConfig {
   const given: Record<string, unknown> = { ...flags };
   for (const [key, name] of Object.entries(variables)) given[key] ??= env[name];
+  given['stateDir'] ??= defaultStateDir(env);
   const parsed = ServeConfig.safeParse(given);
   if (parsed.success) return withAccess(parsed.data);
   const [issue] = parsed.error.issues;
@@ -128,6 +147,15 @@ export function clientToken(
   // An empty variable is none.
   const file = tokenFile ?? (env['EXEC_SERVER_TOKEN_FILE'] || undefined);
   return file === undefined ? env['EXEC_SERVER_TOKEN'] || undefined : { file };
+}
+
+/** A directory of this user's that does not outlive the machine's uptime by much, and that no other user can make first. */
+function defaultStateDir(env: Readonly<Record<string, string>>): string {
+  const runtime = env['XDG_RUNTIME_DIR'] ?? '';
+  // A relative one is void, says the specification of the variable.
+  return isAbsolute(runtime)
+    ? join(runtime, 'exec-server')
+    : join(tmpdir(), `exec-server-${process.getuid?.() ?? 0}`);
 }
 
 /** The variables of this process. The only place that reads them. */

@@ -12,7 +12,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   'version.ts': [],
   rpc: ['protocol', 'support'],
-  sandbox: ['protocol', 'support'],
+  sandbox: ['disk', 'protocol', 'support'],
   access: ['disk', 'protocol', 'support'],
   process: ['protocol', 'sandbox', 'support'],
   disk: ['protocol', 'support'],

@@ -3,6 +3,7 @@ import { bulk, streams } from './echoes.ts';
 import { memory, startUp } from './executor.ts';
 import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
 import type { Row } from './row.ts';
+import { sandboxedRead, sandboxedWrite } from './sandbox-files.ts';
 import { input, lines, output } from './transfers.ts';
 
 /** In the order of the table. */
@@ -18,6 +19,8 @@ export const ALL_ROWS: readonly Row[] = [
   input,
   bulk,
   streams,
+  sandboxedRead,
+  sandboxedWrite,
   connect,
   startUp,
   memory,

@@ -18,6 +18,7 @@ Examples:
   exec-server shell --url ws://127.0.0.1:8765      an interactive shell there
   exec-server cp -r --url ws://127.0.0.1:8765 ./project env:/work/project
   exec-server cat --url ws://127.0.0.1:8765 /etc/os-release
+  exec-server doctor                               what sandboxes are enforced by here
   exec-server schema > protocol.json               JSON Schemas of the protocol
 `;
 
@@ -37,8 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride()
     .enablePositionalOptions();
 
-  program
-    .command('serve', { isDefault: true })
+  sandboxOptions(program.command('serve', { isDefault: true }))
     .description('serve clients (the default command)')
     .option(
       '--listen <address>',
@@ -64,6 +64,10 @@ export async function main(args: readonly string[]): Promise<number> {
     .option(
       '--detached-session-seconds <n>',
       'how long a session waits for its client to come back (default: 80)',
+    )
+    .option(
+      '--state-dir <folder>',
+      'what sandboxes need on disk (default: exec-server in $XDG_RUNTIME_DIR, or a folder in the temporary directory)',
     )
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
@@ -94,6 +98,17 @@ export async function main(args: readonly string[]): Promise<number> {
     });
 
   addFileCommands(program, (code) => (status = code));
+
+  sandboxOptions(program.command('doctor'))
+    .description('say what sandboxes are enforced by on this host, and what is missing (status 1)')
+    .option('--json', 'as JSON')
+    .action(async ({ json, ...flags }: Record<string, unknown>) => {
+      const [{ doctor }, { ownVariables, serveConfig }] = await Promise.all([
+        import('./doctor.ts'),
+        import('../config.ts'),
+      ]);
+      status = await doctor(serveConfig(flags, ownVariables()), { json: json === true });
+    });
 
   program
     .command('schema')
@@ -145,6 +160,17 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
   reaching(program.command('stat <path>'))
     .description('describe what is at a path of the environment')
     .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
+}
+
+/** What decides how sandboxes are enforced. */
+function sandboxOptions(command: Command): Command {
+  return command
+    .option('--bubblewrap <path>', 'its absolute path, or off (default: where distributions install it)')
+    .option(
+      '--allow-weaker <guarantee>',
+      'give up protected-metadata in sandboxes where this host cannot enforce it',
+      append,
+    );
 }
 
 function reaching(command: Command): Command {

@@ -24,6 +24,9 @@ export async function serve(config: ServeConfig): Promise<number> {
     detachedSessionMs: config.detachedSessionSeconds * 1000,
     ripgrep: config.ripgrep,
     limits: config.limit,
+    bubblewrap: config.bubblewrap,
+    stateDirectory: config.stateDir,
+    allowWeaker: config.allowWeaker,
   });
   const stopped = stopSignal();
   if (config.listen.kind === 'stdio') {

@@ -28,6 +28,8 @@ export interface PackFacts {
 interface Packing {
   readonly tar: Pack;
   readonly facts: PackFacts;
+  /** Says of an entry that it is left out without a word. */
+  readonly hides: (folder: Buffer, name: Buffer) => Promise<boolean>;
   /** Resolves when the reader has taken a part that was there. */
   readonly taken: () => Promise<void>;
   /** Bytes of entries without content that it has not taken. */
@@ -38,21 +40,24 @@ interface Packing {
  * A directory as a tar stream: files with their mode and times, directories, links as links. The stream pauses with its reader. A file
  * that grows meanwhile is packed up to the size it had; one that shrinks fails the stream.
  */
-export function packTree(root: Buffer): {
+export function packTree(
+  root: Buffer,
+  hides: Packing['hides'] = async () => false,
+): {
   readonly stream: AsyncIterable<Buffer>;
   readonly facts: PackFacts;
 } {
   const facts: PackFacts = { entries: 0, skipped: 0, skippedUris: [] };
-  return { stream: parts(root, facts), facts };
+  return { stream: parts(root, facts, hides), facts };
 }
 
 /** Nothing is opened before the first part is asked for, and nothing stays open when no further one is. */
-async function* parts(root: Buffer, facts: PackFacts): AsyncGenerator<Buffer> {
+async function* parts(root: Buffer, facts: PackFacts, hides: Packing['hides']): AsyncGenerator<Buffer> {
   const tar = pack();
   let onTaken = (): void => {};
   const failures: Error[] = [];
   const taken = (): Promise<void> => new Promise((resolve) => void (onTaken = resolve));
-  const packing: Packing = { tar, facts, taken, ahead: 0 };
+  const packing: Packing = { tar, facts, hides, taken, ahead: 0 };
   const packed = packFolder(packing, root, '').then(
     () => tar.finalize(),
     (error: unknown) => {
@@ -83,6 +88,7 @@ async function packFolder(packing: Packing, folder: Buffer, prefix: string): Pro
   const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
   entries.sort((one, other) => Buffer.compare(one.name, other.name));
   for (const entry of entries) {
+    if (await packing.hides(folder, entry.name)) continue;
     const path = joinPath(folder, entry.name);
     const name = entry.name.toString();
     if (!Buffer.from(name).equals(entry.name)) skip(packing.facts, path);

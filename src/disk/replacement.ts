@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
@@ -35,7 +34,7 @@ export class Replacement implements AsyncDisposable {
     const { parent, name } = splitLast(existing?.path ?? (follow ? await followLinks(path) : path));
     const folder = await Folder.open(parent, follow);
     try {
-      const temporary = folder.entry(Buffer.from(`.exec-server-${randomUUID()}`));
+      const temporary = folder.entry(Buffer.from(`.exec-server-${crypto.randomUUID()}`));
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
       const file = await open(temporary, flags, existing === undefined ? (mode ?? 0o666) : 0o600);
       return new Replacement(file, folder, temporary, name, existing?.mode ?? mode);

@@ -7,9 +7,16 @@ import { errnoOf } from '../support/os-error.ts';
 import { createDirectory } from '../disk/create-directory.ts';
 import { Folder, joinPath, realPath, splitLast } from '../disk/folder.ts';
 import { openRegular } from '../disk/open-regular.ts';
+import { systemError } from './file-error.ts';
+import type { Unseen } from './unseen.ts';
 
 /** Copies a file, a link as a link, or with `recursive` a directory. Answers how many special files it left out. */
-export async function copy(source: Buffer, destination: Buffer, recursive: boolean): Promise<number> {
+export async function copy(
+  source: Buffer,
+  destination: Buffer,
+  recursive: boolean,
+  unseen: Unseen,
+): Promise<number> {
   const found = await lstat(source, { bigint: true });
   if (found.isDirectory()) {
     if (!recursive) throw invalidRequest('fs/copy requires recursive: true when sourcePath is a directory');
@@ -17,7 +24,7 @@ export async function copy(source: Buffer, destination: Buffer, recursive: boole
     await createDirectory(destination, true, true);
     await using from = await Folder.open(source, true);
     await using to = await Folder.open(destination, true);
-    return await copyTree(from, to);
+    return await copyTree(from, to, unseen);
   }
   if (await copyLeaf(source, destination, found)) return 0;
   throw invalidRequest('fs/copy only supports regular files, directories, and symlinks');
@@ -32,15 +39,18 @@ async function copyLeaf(source: Buffer, destination: Buffer, found: BigIntStats)
 }
 
 /** Goes down only through directories that it holds open, on both sides: a link that takes the place of one is never followed. */
-async function copyTree(source: Folder, destination: Folder): Promise<number> {
+async function copyTree(source: Folder, destination: Folder, unseen: Unseen): Promise<number> {
   let skipped = 0;
   for (const name of await source.names()) {
+    if (await unseen.hides(source.entry(Buffer.from('.')), name)) continue;
+    // What is there for nobody to see cannot be filled either, and not be said to have been.
+    if (await unseen.hides(destination.entry(Buffer.from('.')), name)) throw systemError('EROFS');
     const from = source.entry(name);
     const found = await lstat(from, { bigint: true });
     if (found.isDirectory()) {
       await using below = await source.folder(name);
       await using into = await destination.makeFolder(name);
-      skipped += await copyTree(below, into);
+      skipped += await copyTree(below, into, unseen);
     } else if (!(await copyLeaf(from, destination.entry(name), found))) {
       skipped += 1;
     }

@@ -6,13 +6,17 @@ import type { WireResult } from '../protocol/methods.ts';
 import { type EnvironmentPath, toFileUri } from '../protocol/path.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { systemError } from './file-error.ts';
+import type { Unseen } from './unseen.ts';
 
 export type DirectoryEntry = WireResult<'fs/readDirectory'>['entries'][number];
 
 /** Every entry, dangling links included. */
-export async function readDirectory(path: EnvironmentPath): Promise<DirectoryEntry[]> {
+export async function readDirectory(path: EnvironmentPath, unseen: Unseen): Promise<DirectoryEntry[]> {
   const found = await readdir(path.bytes, { withFileTypes: true, encoding: 'buffer' });
-  return Promise.all(found.map((entry) => describeEntry(path.bytes, entry)));
+  if (unseen.isEmpty) return Promise.all(found.map((entry) => describeEntry(path.bytes, entry)));
+  const hidden = await Promise.all(found.map(({ name }) => unseen.hides(path.bytes, name)));
+  const seen = found.filter((_, index) => hidden[index] !== true);
+  return Promise.all(seen.map((entry) => describeEntry(path.bytes, entry)));
 }
 
 async function describeEntry(folder: Buffer, entry: Dirent<Buffer>): Promise<DirectoryEntry> {

@@ -15,6 +15,14 @@ interface Slot {
 export class FileHandles {
   readonly #opened = new Map<string, Slot>();
 
+  has(id: string): boolean {
+    return this.#opened.has(id);
+  }
+
+  get size(): number {
+    return this.#opened.size;
+  }
+
   async open(id: string, path: Buffer, mode: Slot['mode'], follow: boolean): Promise<void> {
     if (Buffer.byteLength(id) > limits.handleIdBytes) {
       throw invalidRequest(`file handle ID must not exceed ${limits.handleIdBytes} bytes`);

@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { realPath, splitLast } from '../disk/folder.ts';
+import type { Unseen } from './unseen.ts';
 
 /** Milliseconds between looks, for file systems and hosts whose events do not come. */
 const pollMs = 1000;
@@ -9,6 +10,8 @@ export interface MissingWatchOptions {
   readonly missing: readonly Buffer[];
   /** A path that is there; that it goes, or becomes another or other content, counts too. */
   readonly present: Buffer | undefined;
+  /** What is not seen is missing. */
+  readonly unseen: Unseen;
   /** Called once, and never after `dispose`. */
   readonly onChange: () => void;
 }
@@ -39,7 +42,7 @@ export class MissingWatch {
     const { missing, present } = options;
     if (missing.length === 0 || (present !== undefined && !(await isDirect(present)))) return undefined;
     const picture = await takePicture(options);
-    const folders = await Promise.all(missing.map(deepestFolder));
+    const folders = await Promise.all(missing.map((path) => deepestFolder(path, options.unseen)));
     if (
       !(await Promise.all(folders.map(async (folder) => folder !== undefined && isDirect(folder)))).every(
         Boolean,
@@ -124,8 +127,8 @@ async function isDirect(path: Buffer): Promise<boolean> {
   );
 }
 
-async function takePicture({ missing, present }: MissingWatchOptions): Promise<string> {
-  const folders = await Promise.all(missing.map(deepestFolder));
+async function takePicture({ missing, present, unseen }: MissingWatchOptions): Promise<string> {
+  const folders = await Promise.all(missing.map((path) => deepestFolder(path, unseen)));
   return JSON.stringify([
     present && (await fingerprintOf(present)),
     folders.map((folder) => folder?.toString('latin1')),
@@ -133,8 +136,9 @@ async function takePicture({ missing, present }: MissingWatchOptions): Promise<s
 }
 
 /** The deepest directory on the way to a path; undefined where something that is no directory is there instead, or the path itself is. */
-async function deepestFolder(path: Buffer): Promise<Buffer | undefined> {
-  if ((await fingerprintOf(path)) !== undefined) return undefined;
+async function deepestFolder(path: Buffer, unseen: Unseen): Promise<Buffer | undefined> {
+  const isUnseen = await unseen.covers(path, true);
+  if (!isUnseen && (await fingerprintOf(path)) !== undefined) return undefined;
   for (let folder = splitLast(path).parent; ; folder = splitLast(folder).parent) {
     const found = await lstat(folder).catch(() => undefined);
     if (found !== undefined) return found.isDirectory() ? folder : undefined;

@@ -7,6 +7,14 @@ export class TreeWatches {
   readonly #watches = new Map<string, TreeWatch>();
   #disposed = false;
 
+  has(id: string): boolean {
+    return this.#watches.has(id);
+  }
+
+  get size(): number {
+    return this.#watches.size;
+  }
+
   /** Answers a watch that is complete, and tells nothing yet. */
   async open(id: string, options: Omit<TreeWatchOptions, 'onEnded'>): Promise<TreeWatch> {
     if (this.#disposed) throw invalidRequest('The connection has ended.');

@@ -6,13 +6,18 @@ import type { Params, WireResult } from '../protocol/methods.ts';
 import { type EnvironmentPath, showPath } from '../protocol/path.ts';
 import { errnoOf, osErrorText } from '../support/os-error.ts';
 import { joinPath, realPath } from '../disk/folder.ts';
+import type { Unseen } from './unseen.ts';
 
 type WalkOptions = Params<'fs/walk'>['options'];
 
 /** Lists what is below a directory, breadth first, sorted by name, until a limit is reached. */
-export async function walk(root: EnvironmentPath, options: WalkOptions): Promise<WireResult<'fs/walk'>> {
+export async function walk(
+  root: EnvironmentPath,
+  options: WalkOptions,
+  unseen: Unseen,
+): Promise<WireResult<'fs/walk'>> {
   checkLimits(options);
-  return new Walk(root, options).run();
+  return new Walk(root, options, unseen).run();
 }
 
 function checkLimits(options: WalkOptions): void {
@@ -43,6 +48,7 @@ function kindOf(found: { isFile(): boolean; isDirectory(): boolean }): Kind {
 class Walk {
   readonly #root: EnvironmentPath;
   readonly #options: WalkOptions;
+  readonly #unseen: Unseen;
   readonly #entries: WireResult<'fs/walk'>['entries'] = [];
   readonly #errors: WireResult<'fs/walk'>['errors'] = [];
   /** Real paths of the directories entered, where links are followed: each one once. */
@@ -51,9 +57,10 @@ class Walk {
   #examined = 0;
   #truncated = false;
 
-  constructor(root: EnvironmentPath, options: WalkOptions) {
+  constructor(root: EnvironmentPath, options: WalkOptions, unseen: Unseen) {
     this.#root = root;
     this.#options = options;
+    this.#unseen = unseen;
   }
 
   async run(): Promise<WireResult<'fs/walk'>> {
@@ -94,6 +101,7 @@ class Walk {
         this.#truncated = true;
         return;
       }
+      if (await this.#unseen.hides(folder, entry.name)) continue;
       if (await this.#examine(joinPath(folder, entry.name), entry, next)) this.#examined += 1;
     }
   }

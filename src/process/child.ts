@@ -1,21 +1,17 @@
-import { constants } from 'node:os';
 import type { OutputStream } from '../protocol/process.ts';
 import type { LaunchSpec } from './command.ts';
+import { ConfinedProgram } from './confined-program.ts';
 import { Descriptor } from './descriptor.ts';
+import type { ChildExit } from './exit-watch.ts';
 import { openGuard } from './guard.ts';
+import { DirectProgram, type Program } from './program.ts';
 import { spawnFailure } from './spawn-failure.ts';
+import type { Confined } from '../sandbox/launch.ts';
 import { native } from '../support/native.ts';
 
 const EOT = 0x04;
 /** A line ends with either: a terminal turns what Enter sends into a line feed. */
 const lineEnds = [0x0a, 0x0d];
-
-export interface ChildExit {
-  /** 128+n when signal n ended it. */
-  readonly code: number;
-  readonly signal: NodeJS.Signals | null;
-  readonly usage: { readonly userCpuMs: number; readonly systemCpuMs: number };
-}
 
 export interface ChildEvents {
   onOutput(stream: OutputStream, bytes: Buffer): void;
@@ -28,15 +24,21 @@ export interface ChildEvents {
 /** Starts a program. Throws an RpcError that names what is wrong when nothing was started. */
 export async function startChild(spec: LaunchSpec, events: ChildEvents): Promise<Child> {
   openGuard();
+  const tty = spec.native.rows > 0;
+  const launch = await spec.confine?.(spec.native);
+  if (launch !== undefined) {
+    const { program, fds } = await ConfinedProgram.start(launch, spec);
+    return new Child(program, fds, tty, events);
+  }
   const started = await native().spawn(spec.native);
   if ('errno' in started) throw spawnFailure(started, spec);
-  return new Child(started, spec.native.rows > 0, events);
+  return new Child(new DirectProgram(started.pid), started, tty, events);
 }
 
 /** A running program with its pipes or PTY. */
 export class Child {
-  readonly pid: number;
   readonly tty: boolean;
+  readonly #program: Program;
   readonly #input: Descriptor | undefined;
   readonly #outputs: Descriptor[] = [];
   #openOutputs = 0;
@@ -45,11 +47,12 @@ export class Child {
   #discarded = false;
 
   constructor(
-    fds: { pid: number; stdin: number; stdout: number; stderr: number },
+    program: Program,
+    fds: { stdin: number; stdout: number; stderr: number },
     tty: boolean,
     events: ChildEvents,
   ) {
-    this.pid = fds.pid;
+    this.#program = program;
     this.tty = tty;
     const output = (fd: number, stream: OutputStream): Descriptor => {
       this.#openOutputs += 1;
@@ -68,12 +71,21 @@ export class Child {
       output(fds.stderr, 'stderr');
       if (fds.stdin >= 0) this.#input = new Descriptor(fds.stdin, undefined, () => {});
     }
-    watchExit(this.pid, (exit) => {
-      if (this.#discarded) return this.reap();
+    program.onExit((exit) => {
+      if (this.#discarded) return void this.reap();
       events.onExit(exit);
       // A terminal that nobody has open now stays so.
       for (const descriptor of this.#outputs) descriptor.expectEnd();
     });
+  }
+
+  get pid(): number {
+    return this.#program.pid;
+  }
+
+  /** What confines it. */
+  get confined(): Confined | undefined {
+    return this.#program.confined;
   }
 
   get hasInput(): boolean {
@@ -140,56 +152,11 @@ export class Child {
     this.detach();
   }
 
-  /** Gives the pid back. Only after the exit. */
-  reap(): void {
-    if (this.#reaped) return;
+  /** Gives the pid back. Only after the exit. Resolves when nothing of it is left; undefined: at once. */
+  reap(): Promise<void> | undefined {
+    if (this.#reaped) return undefined;
     this.#reaped = true;
     this.#input?.destroy();
-    native().reap(this.pid);
+    return this.#program.release();
   }
-}
-
-const watched = new Map<number, (exit: ChildExit | null) => void>();
-/** Keeps this process alive while a child runs whose streams have ended, and asks again should a signal have been missed. */
-let watchTimer: NodeJS.Timeout | undefined;
-/** Milliseconds. */
-const askAgainMs = 1000;
-
-function watchExit(pid: number, onExit: (exit: ChildExit | null) => void): void {
-  if (watched.size === 0) {
-    process.on('SIGCHLD', askAll);
-    watchTimer = setInterval(askAll, askAgainMs);
-  }
-  watched.set(pid, onExit);
-  // It may have ended before it was watched.
-  setImmediate(() => ask(pid));
-}
-
-/** One SIGCHLD can stand for several children, so each one is asked. */
-function askAll(): void {
-  for (const pid of watched.keys()) ask(pid);
-}
-
-function ask(pid: number): void {
-  const onExit = watched.get(pid);
-  const status = onExit && native().exitStatus(pid);
-  if (onExit === undefined || status === null || status === undefined) return;
-  watched.delete(pid);
-  if (watched.size === 0) {
-    process.off('SIGCHLD', askAll);
-    clearInterval(watchTimer);
-  }
-  onExit(typeof status === 'number' ? null : readExit(status));
-}
-
-function readExit([code, signal, userUs, systemUs]: readonly [number, number, number, number]): ChildExit {
-  const names = Object.entries(constants.signals) as [NodeJS.Signals, number][];
-  return {
-    code: signal === 0 ? code : 128 + signal,
-    signal:
-      signal === 0
-        ? null
-        : (names.find(([, number]) => number === signal)?.[0] ?? (`SIG${signal}` as NodeJS.Signals)),
-    usage: { userCpuMs: userUs / 1000, systemCpuMs: systemUs / 1000 },
-  };
 }

@@ -1,6 +1,8 @@
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import type { ProcessStartParams } from '../protocol/process.ts';
-import { refuseSandbox } from '../sandbox/refuse.ts';
+import type { ConfinedLaunch } from '../sandbox/launch.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
+import { readSandboxWrapper } from '../sandbox/wrapper.ts';
 import { childVariables, loginShell } from './env-policy.ts';
 import type { NativeSpec } from '../support/native.ts';
 
@@ -12,18 +14,28 @@ const defaultSize = { rows: 24, cols: 80 };
 export interface LaunchSpec {
   readonly program: string;
   readonly native: NativeSpec;
+  /** Confines the start; answers undefined where nothing is to be enforced. Absent: nothing was asked. */
+  readonly confine?: ((command: NativeSpec) => Promise<ConfinedLaunch | undefined>) | undefined;
 }
 
 /** From a request to what the kernel gets. Throws what is wrong with it before anything starts. */
-export function launchSpec(params: ProcessStartParams, own: Readonly<Record<string, string>>): LaunchSpec {
-  refuseConfinement(params);
+export function launchSpec(
+  request: ProcessStartParams,
+  own: Readonly<Record<string, string>>,
+  sandboxes: Sandboxes,
+): LaunchSpec {
+  refuseManagedNetwork(request);
+  const params = unwrapped(request);
   const [program = '', ...args] = params.argv;
   if (program === '') throw unusable('argv[0] is empty: it must name the program to start.');
   const env = childVariables(own, params.envPolicy, params.env);
   const size = params.size ?? defaultSize;
   if (params.tty && !env.has('SHELL')) env.set('SHELL', loginShell(own));
+  const { sandbox } = params;
+  const ambient = { tmpdir: env.get('TMPDIR'), sharedMemory: true };
   return {
     program,
+    confine: sandbox == null ? undefined : (command) => sandboxes.confine(command, sandbox, ambient),
     native: {
       candidates: strings(candidates(program, env.get('PATH'))),
       argv: strings([params.arg0 ?? program, ...args]),
@@ -36,8 +48,20 @@ export function launchSpec(params: ProcessStartParams, own: Readonly<Record<stri
   };
 }
 
-function refuseConfinement(params: ProcessStartParams): void {
-  refuseSandbox(params.sandbox);
+/** Clients of spring 2026 sandbox a command with a helper of their own, which need not be here: what it was told to do is done instead. */
+function unwrapped(params: ProcessStartParams): ProcessStartParams {
+  const wrapped = readSandboxWrapper(params.argv, params.arg0);
+  if (wrapped === undefined) return params;
+  if (params.sandbox != null) {
+    throw invalidRequest(
+      'The command brings a sandbox helper of its own and a sandbox parameter; send one of them.',
+    );
+  }
+  const { argv, cwd, context } = wrapped;
+  return { ...params, argv, arg0: undefined, cwd: cwd ?? params.cwd, sandbox: context };
+}
+
+function refuseManagedNetwork(params: ProcessStartParams): void {
   for (const name of ['managedNetwork', 'networkProxy'] as const) {
     if (params[name] != null)
       throw invalidRequest(`This executor cannot enforce ${name}. Send null to run without it.`);

@@ -10,8 +10,11 @@ import type {
   Survivor,
   TerminalSize,
 } from '../protocol/process.ts';
-import { type Child, type ChildExit, startChild } from './child.ts';
+import { DenialSigns } from '../sandbox/denial-signs.ts';
+import type { Confined } from '../sandbox/launch.ts';
+import { type Child, startChild } from './child.ts';
 import type { LaunchSpec } from './command.ts';
+import type { ChildExit } from './exit-watch.ts';
 import { Input, type WriteOutcome } from './input.ts';
 import { Journal, type JournalBudget } from './journal.ts';
 import { killMember, sessionMembers } from './terminal-session.ts';
@@ -27,6 +30,8 @@ export interface Ending {
   readonly signal: NodeJS.Signals | null;
   readonly endReason: EndReason;
   readonly usage: ChildExit['usage'] | null;
+  /** Its sandbox has probably stopped it. */
+  readonly sandboxDenied: boolean;
 }
 
 export interface Closing {
@@ -64,6 +69,7 @@ export class ManagedProcess {
   #timeout: NodeJS.Timeout | undefined;
   #size: TerminalSize | null;
   #diskWatch: Disposable | undefined;
+  #denialSigns: DenialSigns | undefined;
 
   constructor(params: ProcessStartParams, budget: JournalBudget) {
     this.id = params.processId;
@@ -83,6 +89,11 @@ export class ManagedProcess {
 
   get pid(): number | null {
     return this.#child?.pid ?? null;
+  }
+
+  /** What confines it; undefined: nothing. */
+  get confined(): Confined | undefined {
+    return this.#child?.confined;
   }
 
   /** Once it has exited. */
@@ -181,6 +192,7 @@ export class ManagedProcess {
       throw invalidRequest(`process ${this.id} start was cancelled`);
     }
     this.#child = child;
+    if (child.confined !== undefined) this.#denialSigns = new DenialSigns();
     this.#input = new Input(child);
     this.#state = 'running';
     this.#diskWatch = this.journal.subscribe(() => child.pauseOutput(this.journal.congested));
@@ -189,6 +201,7 @@ export class ManagedProcess {
   #output(stream: OutputStream, bytes: Buffer): void {
     this.#bytes[stream] = (this.#bytes[stream] ?? 0) + bytes.length;
     this.journal.append(stream, bytes);
+    this.#denialSigns?.add(bytes);
   }
 
   #exit(exit: ChildExit | null): void {
@@ -196,7 +209,12 @@ export class ManagedProcess {
     this.#child?.readAvailable();
     const endReason =
       this.#endReason ?? (exit === null ? 'unknown' : exit.signal === null ? 'exited' : 'signaled');
-    this.#ending = { ...readCode(exit), endReason, usage: exit?.usage ?? null };
+    this.#ending = {
+      ...readCode(exit),
+      endReason,
+      usage: exit?.usage ?? null,
+      sandboxDenied: exit !== null && (this.#denialSigns?.denied(exit) ?? false),
+    };
     this.#state = 'exited';
     this.journal.append('exited');
     this.#exited.resolve();
@@ -216,14 +234,20 @@ export class ManagedProcess {
   }
 
   #closeWhenDone(): void {
-    if (this.#state !== 'exited' || this.#streamsOpen) return;
+    if (this.#state !== 'exited' || this.#streamsOpen || this.#closing !== undefined) return;
+    const released = this.#child?.reap();
+    if (released === undefined) this.#close();
+    // What is told of the end should find nothing of a sandbox on disk any more.
+    else void within(limits.killConfirmMs, released).then(() => this.#close());
+  }
+
+  #close(): void {
     this.#state = 'closed';
     this.#closing = {
       bytes: { ...this.#bytes },
       droppedBytes: this.journal.droppedBytes,
       streamsEnded: !this.#detached,
     };
-    this.#child?.reap();
     this.#diskWatch?.[Symbol.dispose]();
     this.journal.append('closed');
     this.#gone.resolve();

@@ -4,6 +4,7 @@ import { limits } from '../protocol/limits.ts';
 import type { EndReason, ProcessStartParams } from '../protocol/process.ts';
 import { launchSpec } from './command.ts';
 import type { JournalBudget } from './journal.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import { ManagedProcess } from './managed-process.ts';
 import type { Places } from './places.ts';
 
@@ -11,6 +12,7 @@ export interface ProcessTableOptions {
   readonly budget: JournalBudget;
   /** The executor's own variables, from which envPolicy takes. */
   readonly env: Readonly<Record<string, string>>;
+  readonly sandboxes: Sandboxes;
   /** Milliseconds that a closed process stays readable. */
   readonly closedRetentionMs?: number | undefined;
   /** Processes of one session that have not closed. */
@@ -68,7 +70,7 @@ export class ProcessTable {
   async #start(params: ProcessStartParams): Promise<ManagedProcess> {
     if (this.#disposed === 'shutdown') throw draining();
     if (this.#disposed !== undefined) throw invalidRequest('The session has ended.');
-    const spec = launchSpec(params, this.#options.env);
+    const spec = launchSpec(params, this.#options.env, this.#options.sandboxes);
     const id = params.processId;
     if (this.#processes.has(id)) {
       throw invalidRequest(

@@ -87,7 +87,7 @@ function describeEnd(
     exitCode: ending?.exitCode ?? null,
     closed: closing !== undefined,
     failure: null,
-    sandboxDenied: false,
+    sandboxDenied: ending?.sandboxDenied ?? false,
     ...(ending && { signal: ending.signal, endReason: ending.endReason }),
     ...(closing && { bytes: closing.bytes, droppedBytes: closing.droppedBytes }),
   };

@@ -1,5 +1,50 @@
 import { z } from 'zod';
 
+const Missing = {
+  problem: z.string().optional().meta({ description: 'Where it is not: why.' }),
+  fix: z.string().optional().meta({ description: 'Where it is not: what the operator can do.' }),
+};
+
+const Enforced = z.object({
+  enforced: z.boolean(),
+  enforcer: z.enum(['bubblewrap', 'landlock', 'seccomp']).optional(),
+  givenUp: z.array(z.string()).readonly().optional().meta({
+    description: 'What is asked for and not enforced, because the operator said so.',
+  }),
+  ...Missing,
+});
+
+const SandboxFacts = z
+  .object({
+    launcher: z.object({ usable: z.boolean(), ...Missing }),
+    bubblewrap: z.object({
+      usable: z.boolean(),
+      ownProc: z
+        .boolean()
+        .optional()
+        .meta({ description: 'A sandbox has process ids and a /proc of its own.' }),
+      ...Missing,
+    }),
+    landlock: z.object({
+      usable: z.boolean(),
+      abi: z.int().optional(),
+      broker: z.boolean().optional().meta({
+        description: 'Paths inside of a writable tree can be kept read-only without bubblewrap.',
+      }),
+      ...Missing,
+    }),
+    profiles: z.object({
+      network: Enforced.meta({ description: 'Everything but the network.' }),
+      readOnly: Enforced.meta({ description: 'Everything readable, nothing writable.' }),
+      workspaceWrite: Enforced.meta({
+        description: 'A writable workspace whose metadata (.git and the like) is read-only.',
+      }),
+      restrictedRead: Enforced.meta({ description: 'Only some directories readable.' }),
+      denial: Enforced.meta({ description: 'Something denied inside of what is granted.' }),
+    }),
+  })
+  .meta({ description: 'What enforces sandboxes here, and what kinds of profiles would be refused.' });
+
 export const EnvironmentInfo = z.object({
   shell: z
     .object({ name: z.string(), path: z.string() })
@@ -25,6 +70,7 @@ export const EnvironmentInfo = z.object({
           journal: z
             .object({ memoryBytes: z.int(), diskBytes: z.int() })
             .meta({ description: 'What is kept of the output of one process.' }),
+          sandbox: SandboxFacts.optional(),
         })
         .optional()
         .meta({ description: 'What goes beyond the protocol of the codex executor; absent elsewhere.' }),
@@ -58,4 +104,5 @@ export const EnvironmentDraining = z.object({
 });
 
 export type EnvironmentMetrics = z.infer<typeof EnvironmentMetricsResult>;
+export type SandboxFacts = z.infer<typeof SandboxFacts>;
 export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;

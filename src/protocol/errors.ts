@@ -31,7 +31,8 @@ export class RpcError extends Error {
   }
 }
 
-export const invalidRequest = (message: string): RpcError => new RpcError('invalidRequest', message);
+export const invalidRequest = (message: string, data?: unknown): RpcError =>
+  new RpcError('invalidRequest', message, { data });
 export const invalidParams = (message: string): RpcError => new RpcError('invalidParams', message);
 
 /** The executor ends: another one has to be used. */

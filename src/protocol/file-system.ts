@@ -1,14 +1,10 @@
 import { z } from 'zod';
 import { limits } from './limits.ts';
 import { Bytes, Count, FileBytes, FilePath } from './primitives.ts';
+import { Sandbox } from './sandbox.ts';
 
 /** What every method that takes a path has. */
-export const Common = {
-  sandbox: z
-    .looseObject({})
-    .nullish()
-    .meta({ description: 'Permission profile. Refused unless its permissions are of type "disabled".' }),
-};
+export const Common = { sandbox: Sandbox };
 
 export const FollowSymlinks = z
   .boolean()

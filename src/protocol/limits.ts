@@ -156,6 +156,49 @@ export const limits = {
   /** Milliseconds that an idle search thread waits for the next search of its connection. */
   searchThreadIdleMs: 10_000,
 
+  /** Entries of one permission profile, and paths in each list of the oldest form. Profiles in the field have some dozens. */
+  sandboxEntries: 1024,
+  /** Paths in each list of roots of a sandbox context. */
+  sandboxRoots: 64,
+  /** Characters of a pattern or a subpath of an entry: PATH_MAX. */
+  sandboxTextLength: 4096,
+  /** Characters of a profile that a client hands to its own sandbox helper as an argument: what the kernel takes as one. */
+  sandboxArgumentLength: 128 * KiB,
+  /** Files that the denied patterns of one profile match. Each is one thing that the kernel is told. */
+  sandboxGlobMatches: 2048,
+  /** Directories opened, and entries looked at, to find them. They are looked for at each start. */
+  sandboxGlobDirectories: 20_000,
+  sandboxGlobEntries: 500_000,
+  /** Levels below the fixed part of a denied pattern, a directory held open for each. */
+  sandboxGlobDepth: 64,
+  /** Milliseconds that the search for them may take. */
+  sandboxGlobMs: 10_000,
+  /** Links in one path, as for the kernel. */
+  sandboxLinks: 40,
+  /** Milliseconds that bubblewrap may take to say whether it works. */
+  sandboxProbeMs: 10_000,
+  /** Milliseconds that the answer to initialize waits for that; later than this it comes without `sandbox`. */
+  sandboxFactsMs: 3000,
+  /** Plans made for one start while the files that it is about change. */
+  sandboxAttempts: 5,
+  /** Bytes of a confined process's newest output in which signs of a denial are looked for. */
+  denialTailBytes: 16 * KiB,
+  /** Bytes of a `.git` file that are read for the directory that it names: PATH_MAX and some words. */
+  gitFileBytes: 8 * KiB,
+
+  /** Workers for sandboxed files of one connection: profiles that it uses at a time. Each is a process of about 50 MiB. */
+  fileWorkers: 4,
+  /** The same for all connections of an executor. */
+  fileWorkersTotal: 32,
+  /** Milliseconds that a worker waits for the next request of its profile: what it needs on the disk is there as long as it is. */
+  fileWorkerIdleMs: 30_000,
+  /** Milliseconds that a worker has to give its first answer, on a loaded machine. */
+  fileWorkerStartMs: 30_000,
+  /** Bytes of one message of a worker: an answer with readFileBytes as base64, with room to spare. */
+  fileWorkerMessageBytes: 384 * MiB,
+  /** Bytes of what a worker says on standard error that are kept for its obituary. */
+  fileWorkerSaidBytes: 4 * KiB,
+
   /** Milliseconds that changes are collected before they are sent: a save is several events, and takes less. */
   watchWindowMs: 50,
   /** Milliseconds that a resync waits for new directories that are being read, which would otherwise cause the next one. */

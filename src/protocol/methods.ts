@@ -8,6 +8,7 @@ import {
 } from './environment.ts';
 import { fileRequests } from './file-methods.ts';
 import { MissingChanged } from './file-system.ts';
+import * as events from './process-events.ts';
 import * as process from './process.ts';
 import { Empty, None, type NotificationRow, type RequestRow } from './row.ts';
 import { searchNotifications, searchRequests } from './search-methods.ts';
@@ -146,19 +147,19 @@ export const clientNotifications = {
 /** From the executor to the client. */
 export const serverNotifications = {
   'process/output': {
-    params: process.ProcessOutput,
+    params: events.ProcessOutput,
     summary: 'A chunk of output. Sequence numbers of a process have no gaps over output, exited and closed.',
   },
   'process/exited': {
-    params: process.ProcessExited,
+    params: events.ProcessExited,
     summary: 'The program has ended. Output can still follow, while a descendant holds a stream.',
   },
   'process/closed': {
-    params: process.ProcessClosed,
+    params: events.ProcessClosed,
     summary: 'It has exited and its streams have ended. The last event, with the totals to check against.',
   },
   'process/gap': {
-    params: process.ProcessGap,
+    params: events.ProcessGap,
     extension: true,
     summary:
       'Stands for the events that a limit of the journal dropped before this connection could take them.',

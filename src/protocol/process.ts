@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { limits } from './limits.ts';
 import { Bytes, Count, Milliseconds, Path, ProcessId, Variables } from './primitives.ts';
+import { Sandbox } from './sandbox.ts';
 
 export const OutputStream = z.enum(['stdout', 'stderr', 'pty']);
 export type OutputStream = z.infer<typeof OutputStream>;
@@ -56,7 +57,7 @@ export const ResizePolicy = z.enum(['owner', 'latest', 'smallest']).meta({
 });
 export type ResizePolicy = z.infer<typeof ResizePolicy>;
 
-/** Confinement that a client may ask for. This executor has none yet, so that all but "disabled" is refused. */
+/** A network of its own that a client may ask for. This executor has none, so that it is refused. */
 const Confinement = z.looseObject({}).nullish();
 
 export const ProcessStartParams = z.object({
@@ -94,9 +95,7 @@ export const ProcessStartParams = z.object({
   }),
   onDisconnect: OnDisconnect.default('keep'),
   resizePolicy: ResizePolicy.default('latest'),
-  sandbox: Confinement.meta({
-    description: 'Permission profile. Refused unless its permissions are of type "disabled".',
-  }),
+  sandbox: Sandbox,
   managedNetwork: Confinement.meta({ description: 'Refused: this executor cannot enforce it.' }),
   networkProxy: Confinement.meta({ description: 'Refused: this executor cannot enforce it.' }),
 });
@@ -104,13 +103,25 @@ export type ProcessStartParams = z.output<typeof ProcessStartParams>;
 
 export const ProcessStartResult = z.object({
   processId: z.string(),
-  sandboxType: z.string().optional().meta({ description: '"none": the process runs unconfined.' }),
+  sandboxType: z
+    .string()
+    .optional()
+    .meta({ description: '"none": the process runs unconfined. "linuxSeccomp": it is confined.' }),
+  sandbox: z
+    .object({
+      enforcer: z.enum(['bubblewrap', 'landlock', 'seccomp']),
+      givenUp: z.array(z.string()).meta({
+        description: 'What was asked for and is not enforced, because the operator of the executor said so.',
+      }),
+    })
+    .optional()
+    .meta({ description: 'What confines the process; absent where nothing does.' }),
   duplicate: z.boolean().optional().meta({
     description: 'true: a start with this startId has succeeded before. Its process may have ended since.',
   }),
 });
 
-const Ending = {
+export const Ending = {
   exitCode: z
     .int()
     .nullable()
@@ -120,11 +131,11 @@ const Ending = {
   sandboxDenied: z.boolean().optional(),
 };
 
-const StreamTotals = z
+export const StreamTotals = z
   .object({ stdout: Count.optional(), stderr: Count.optional(), pty: Count.optional() })
   .meta({ description: 'Bytes that the process wrote on each stream, dropped ones included.' });
 
-const Gap = z.object({ fromSeq: Count, toSeq: Count, bytes: Count }).meta({
+export const Gap = z.object({ fromSeq: Count, toSeq: Count, bytes: Count }).meta({
   description:
     'Output that a limit of the journal dropped: events fromSeq to toSeq, both included. `bytes` is exact for a reader from the beginning, and not too few for others.',
 });
@@ -254,37 +265,3 @@ export const ProcessListResult = z.object({
     }),
   ),
 });
-
-export const ProcessOutput = z.object({
-  processId: z.string(),
-  seq: Count,
-  stream: OutputStream,
-  chunk: Bytes,
-});
-
-const Usage = z
-  .object({ userCpuMs: z.number().nonnegative(), systemCpuMs: z.number().nonnegative() })
-  .meta({ description: 'Of the process and of the descendants that it has waited for.' });
-
-export const ProcessExited = z.object({
-  processId: z.string(),
-  seq: Count,
-  ...Ending,
-  exitCode: z.int(),
-  usage: Usage.nullish(),
-});
-
-export const ProcessClosed = z.object({
-  processId: z.string(),
-  seq: Count.meta({ description: 'The highest of the process: nothing follows.' }),
-  bytes: StreamTotals.optional(),
-  droppedBytes: Count.optional().meta({
-    description: 'Bytes of it that a limit of the journal dropped, all streams together.',
-  }),
-  streamsEnded: z.boolean().optional().meta({
-    description:
-      'false: process/terminate closed it while a descendant still held a stream; later output is not seen.',
-  }),
-});
-
-export const ProcessGap = Gap.extend({ processId: z.string() });

@@ -51,7 +51,7 @@ export const Changed = z.object({
   ended: z.literal(true).optional().meta({ description: 'The watch is over; its id is free.' }),
   reason: z.string().optional().meta({
     description:
-      'Of resync. overflow: the kernel dropped events. backlog: too many changes waited. removed, moved, unmounted: the path does not lead to what was watched any more. limit: too many directories.',
+      'Of resync. overflow: the kernel dropped events. backlog: too many changes waited. removed, moved, unmounted: the path does not lead to what was watched any more. limit: too many directories. worker: the sandboxed worker that watched has ended.',
   }),
   message: z.string().optional().meta({ description: 'What can be done about it, for a human.' }),
 });

@@ -31,6 +31,15 @@ export function parseMessage(text: string, bounds: JsonLimits = limits): Message
   return classify(value as Record<string, unknown>, text, shape.plainNumbers);
 }
 
+/** The same for an other side that is a part of this executor: its messages may be as large as answers get. */
+export function parseOwnMessage(text: string): Message | string {
+  try {
+    return classify(JSON.parse(text) as Record<string, unknown>, text, true);
+  } catch (error) {
+    return `is not JSON: ${(error as Error).message}`;
+  }
+}
+
 interface Shape {
   /** Object keys, as written. */
   readonly keys: number;

@@ -20,6 +20,8 @@ export interface PeerHandlers {
   onClose(reason: CloseReason): void;
   /** An error that is nobody's intent. Its text stays here; the other side gets the error id. */
   onInternalError(error: unknown, errorId: string): void;
+  /** Reads a message; held to the limits of the wire if absent. */
+  parse?(text: string): Message | string;
 }
 
 interface PendingCall {
@@ -40,6 +42,7 @@ export class Peer {
   #nextErrorId = 1;
   #running = 0;
   #stalled = false;
+  #holds = 0;
   #closing = false;
   #closed: CloseReason | undefined;
 
@@ -104,6 +107,19 @@ export class Peer {
     this.#send(message);
   }
 
+  /** Reads nothing from the other side until every hold is released. */
+  hold(): () => void {
+    let held = true;
+    this.#holds += 1;
+    this.#transport.pause();
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds -= 1;
+      this.#readOn();
+    };
+  }
+
   close(reason: CloseReason): void {
     this.#closing = true;
     this.#transport.close(reason);
@@ -121,15 +137,19 @@ export class Peer {
   #drained(): void {
     if (this.#stalled && this.#transport.unsentBytes <= limits.outboxHighBytes) {
       this.#stalled = false;
-      this.#transport.resume();
+      this.#readOn();
     }
     this.#handlers.onDrain?.();
+  }
+
+  #readOn(): void {
+    if (!this.#stalled && this.#holds === 0 && this.#closed === undefined) this.#transport.resume();
   }
 
   #receive(text: string): void {
     // Who closes does not listen any more.
     if (this.#closing) return;
-    const message = parseMessage(text, this.#bounds);
+    const message = this.#handlers.parse?.(text) ?? parseMessage(text, this.#bounds);
     if (typeof message === 'string') this.#refuse(message);
     else this.#dispatch(message);
   }

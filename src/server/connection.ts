@@ -12,10 +12,12 @@ import {
 import { decodeParams } from '../rpc/decode.ts';
 import { Peer, type RequestContext } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
+import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { ConfinedFiles, type ConfinedShared } from './confined/confined-files.ts';
 import { ConnectionFiles } from './connection-files.ts';
-import type { Handlers, SessionContext } from './handlers.ts';
 import { ConnectionProcesses } from './connection-processes.ts';
+import { type Handlers, type SessionContext, isFileMethod } from './handlers.ts';
 import type { SessionOwner, SessionRegistry } from './session-registry.ts';
 import type { Session } from './session.ts';
 import { Streams } from './streams.ts';
@@ -24,6 +26,8 @@ import { Streams } from './streams.ts';
 export interface ConnectionShared {
   readonly sessions: SessionRegistry;
   readonly handlers: Handlers;
+  readonly sandboxes: Sandboxes;
+  readonly confined: ConfinedShared;
   readonly environment: SessionContext['environment'];
   readonly draining: () => boolean;
   readonly metrics: SessionContext['metrics'];
@@ -56,6 +60,7 @@ export class Connection implements SessionOwner {
   readonly #processes: ConnectionProcesses;
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
+  readonly #confined: ConfinedFiles;
   #handshake: Handshake = { step: 'connected' };
   #handshakeTimer: NodeJS.Timeout | undefined;
   /** Names of notifications that the client has asked for. */
@@ -73,6 +78,7 @@ export class Connection implements SessionOwner {
       onDrain: () => {
         this.#processes.push.resume();
         this.#streams.resume();
+        this.#confined.resume();
       },
       onClose: (reason: CloseReason) => {
         this.#end(reason);
@@ -84,6 +90,7 @@ export class Connection implements SessionOwner {
     this.#peer = new Peer(transport, handlers, shared.limits);
     this.#processes = new ConnectionProcesses(randomUUID(), this.#peer, shared.sessions);
     this.#streams = new Streams(this.#peer);
+    this.#confined = new ConfinedFiles(shared.confined, this.#peer, this.#files, this.#streams);
     const { handshakeMs } = options;
     if (handshakeMs !== undefined)
       this.#handshakeTimer = setTimeout(() => this.#late(handshakeMs), handshakeMs);
@@ -127,7 +134,8 @@ export class Connection implements SessionOwner {
       params: unknown,
       context: SessionContext,
     ) => unknown;
-    return handler(decoded, context);
+    if (!isFileMethod(method)) return handler(decoded, context);
+    return this.#confined.run(method, decoded as object, request, (params) => handler(params, context));
   }
 
   #checkOpen(method: string): void {
@@ -137,7 +145,7 @@ export class Connection implements SessionOwner {
     throw invalidRequest(`client must ${missing} before using ${method}`);
   }
 
-  #initialize(params: Params<'initialize'>): WireResult<'initialize'> {
+  async #initialize(params: Params<'initialize'>): Promise<WireResult<'initialize'>> {
     if (this.#handshake.step !== 'connected')
       throw invalidRequest('initialize may only be sent once per connection');
     const { sessions, environment } = this.#shared;
@@ -151,7 +159,7 @@ export class Connection implements SessionOwner {
     const unknown = this.#processes.resume(session, resume?.cursors ?? []);
     return {
       sessionId: session.id,
-      environmentInfo: environment,
+      environmentInfo: environment(),
       sessionSecret: session.secret,
       ...(unknown.length > 0 && { unknownProcesses: unknown }),
     };
@@ -187,6 +195,7 @@ export class Connection implements SessionOwner {
     this.#processes.dispose();
     void this.#files.dispose();
     void this.#streams.dispose();
+    void this.#confined.dispose();
   }
 
   #late(milliseconds: number): void {

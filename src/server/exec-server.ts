@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ripgrepFinder } from '../file-system/search/ripgrep.ts';
 import { JournalBudget } from '../process/journal.ts';
 import { Places } from '../process/places.ts';
@@ -6,9 +7,12 @@ import type { EnvironmentMetrics } from '../protocol/environment.ts';
 import { type LimitSettings, limitSettings } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
+import type { WeakerGuarantee } from '../sandbox/plan.ts';
+import { Sandboxes } from '../sandbox/sandboxes.ts';
 import { descriptorsScarce } from '../support/descriptors.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { LoopLag } from '../telemetry/loop-lag.ts';
+import { FileWorkers, type FileWorkersOptions } from './confined/file-workers.ts';
 import { Connection, type ConnectionShared, type ServeOptions } from './connection.ts';
 import { environmentFacts } from './environment-facts.ts';
 import { environmentHandlers } from './handlers/environment.ts';
@@ -30,6 +34,14 @@ export interface ExecServerOptions {
   readonly journalDiskTotalBytes?: number | undefined;
   readonly closedRetentionMs?: number | undefined;
   readonly detachedSessionMs?: number | undefined;
+  /** What sandboxes need on disk; a directory of this user's in the system's temporary one if absent. */
+  readonly stateDirectory?: string | undefined;
+  /** The path of bubblewrap, or "off". Looked for where distributions install it if absent. */
+  readonly bubblewrap?: string | undefined;
+  /** Guarantees of sandboxes that may be given up where this host cannot enforce them. */
+  readonly allowWeaker?: readonly WeakerGuarantee[] | undefined;
+  /** Bounds of the workers that do file operations in sandboxes. */
+  readonly fileWorkers?: FileWorkersOptions | undefined;
   /** The path of ripgrep, or "off". Looked for in the PATH of `env` if absent. */
   readonly ripgrep?: string | undefined;
   /** Limits that differ from their defaults. */
@@ -52,6 +64,8 @@ export class ExecServer {
   readonly #shared: ConnectionShared;
   #draining = false;
   #closed = false;
+  /** Set until everything is known that clients are told of the environment. */
+  #preparing: Promise<void> | undefined;
 
   constructor(options: ExecServerOptions) {
     this.limits = limitSettings(options.limits);
@@ -64,11 +78,24 @@ export class ExecServer {
     };
     this.#budget = new JournalBudget(spill, this.limits);
     this.#places = new Places(this.limits.processes);
-    const { env, closedRetentionMs, detachedSessionMs } = options;
+    const { env, closedRetentionMs, detachedSessionMs, bubblewrap, allowWeaker } = options;
+    const stateDirectory = options.stateDirectory ?? join(tmpdir(), `exec-server-${process.getuid?.() ?? 0}`);
+    const sandboxes = new Sandboxes({ stateDirectory, bubblewrap, allowWeaker });
+    const ripgrep = ripgrepFinder(options.ripgrep, env['PATH']);
+    const workers = new FileWorkers(options.fileWorkers);
+    const facts = environmentFacts({
+      own: env,
+      memoryBytes: this.limits.journalMemoryBytes,
+      diskBytes,
+      host: sandboxes.host(),
+      allowWeaker: allowWeaker ?? [],
+    });
+    this.#preparing = facts.complete.then(() => void (this.#preparing = undefined));
     this.#shared = {
       sessions: new SessionRegistry({
         budget: this.#budget,
         env,
+        sandboxes,
         closedRetentionMs,
         detachedSessionMs,
         limits: this.limits,
@@ -81,9 +108,11 @@ export class ExecServer {
         ...fileHandlers,
         ...transferHandlers,
         ...watchHandlers,
-        ...searchHandlers(ripgrepFinder(options.ripgrep, env['PATH'])),
+        ...searchHandlers(ripgrep),
       },
-      environment: environmentFacts(env, this.limits.journalMemoryBytes, diskBytes),
+      sandboxes,
+      confined: { sandboxes, workers, tmpdir: env['TMPDIR'], ripgrep },
+      environment: facts.current,
       draining: () => this.#draining,
       metrics: () => this.metrics(),
       limits: this.limits,
@@ -137,6 +166,8 @@ export class ExecServer {
   /** Serves one client until its connection ends. The transport has not been attached to anything yet. */
   async serve(transport: Transport, options: ServeOptions = {}): Promise<CloseReason> {
     this.watchEventLoop();
+    // Messages wait in their transport.
+    if (this.#preparing !== undefined) await this.#preparing;
     const connection = new Connection(transport, this.#shared, options);
     this.#shared.log.info({ transport: transport.kind }, 'connection opened');
     this.#connections.add(connection);
@@ -160,6 +191,8 @@ export class ExecServer {
       await connection.closed;
     });
     await Promise.all(closing);
+    await this.#shared.confined.workers.dispose();
+    await this.#shared.sandboxes[Symbol.asyncDispose]();
     this.#lag?.[Symbol.dispose]();
     this.#lag = undefined;
   }

@@ -8,6 +8,7 @@ import { limitOption } from '../protocol/limit-settings.ts';
 import { ReasonedWebSocket, WebSocketTransport } from '../rpc/websocket-transport.ts';
 import { descriptorsScarce } from '../support/descriptors.ts';
 import { tcpProgress } from '../support/tcp-progress.ts';
+import { mayBeConfined } from './confined-peer.ts';
 import type { ExecServer } from './exec-server.ts';
 import { RefusalLog } from './refusal-log.ts';
 
@@ -60,6 +61,9 @@ export async function listenWebSocket(
     url: '/',
     onRequest: async (request, reply) => {
       if (!request.ws) return;
+      if (await mayBeConfined(request.raw.socket)) {
+        return reply.code(403).send('A confined process of this executor is no client of it.\n');
+      }
       const admission = (await authenticator?.admit(request.headers.authorization)) ?? {
         principal: anonymous,
       };

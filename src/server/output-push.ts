@@ -1,6 +1,6 @@
 import type { JournalEvent } from '../process/journal-event.ts';
 import type { Pull } from '../process/journal.ts';
-import type { ManagedProcess } from '../process/managed-process.ts';
+import type { Ending, ManagedProcess } from '../process/managed-process.ts';
 import { limits } from '../protocol/limits.ts';
 import type { WireEvent } from '../protocol/methods.ts';
 import type { Peer } from '../rpc/peer.ts';
@@ -166,7 +166,15 @@ export class OutputPush {
   }
 }
 
+const noEnding: Ending = {
+  exitCode: -1,
+  signal: null,
+  endReason: 'unknown',
+  usage: null,
+  sandboxDenied: false,
+};
+
 function exitedEvent(process: ManagedProcess, processId: string, seq: number): WireEvent<'process/exited'> {
-  const { exitCode = -1, signal = null, endReason = 'unknown', usage = null } = process.ending ?? {};
-  return { processId, seq, exitCode, sandboxDenied: false, signal, endReason, usage };
+  const { exitCode, sandboxDenied, signal, endReason, usage } = process.ending ?? noEnding;
+  return { processId, seq, exitCode, sandboxDenied, signal, endReason, usage };
 }

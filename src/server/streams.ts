@@ -22,6 +22,14 @@ export class Streams {
     this.#peer = peer;
   }
 
+  has(id: string): boolean {
+    return this.#streams.has(id);
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
   /** Opens a stream to the client. Answers how to start it, which is to be done behind the answer that announces it. */
   async openOutgoing<S extends { readonly blocks: AsyncIterable<Buffer> }>(
     id: string,

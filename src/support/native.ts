@@ -27,6 +27,27 @@ interface Native {
   tcpProgress(fd: number): number | readonly [number, number];
   /** 1 when fewer than that are free. */
   descriptorsScarce(reserved: number): number;
+  /** A file without a name that nobody can change any more, read from its beginning. */
+  sealedFile(bytes: Uint8Array): number;
+  /** A file without a name. */
+  memoryFile(): number;
+  /** The ends of a socket that keeps messages apart. The first is ours: it does not block and learns the pid of a sender. */
+  statusPair(): readonly [number, number] | number;
+  /** One message and the pid of its sender; [0, 0] at the end. -EMSGSIZE when it did not fit. */
+  receiveStatus(fd: number, target: Uint8Array): number | readonly [number, number];
+  /** A descriptor that stands for the path, which must cross no symbolic link; a link at its end is opened itself. `path` ends with NUL. */
+  openPath(path: Buffer): number;
+  hostFacts(): HostFacts;
+  /** An advisory lock, without waiting; -EWOULDBLOCK where somebody else has it. Ends with the open file. */
+  lock(fd: number, exclusive: boolean): number;
+}
+
+/** What the kernel offers to confine with. */
+export interface HostFacts {
+  /** 0: no Landlock. */
+  readonly landlockAbi: number;
+  readonly seccomp: boolean;
+  readonly seccompNotify: boolean;
 }
 
 export interface NativeSpec {
@@ -37,6 +58,15 @@ export interface NativeSpec {
   readonly pipeStdin: number;
   readonly rows: number;
   readonly cols: number;
+  /** Become 3, 4, 5… of the child. The caller keeps them open until the start has settled. */
+  readonly pass?: readonly number[];
+  /**
+   * The child's streams become 5, 6 and 7, and the passed descriptors from the third on 8, 9…; it writes its own errors to this
+   * descriptor, and leaves the PTY to a descendant.
+   */
+  readonly asideError?: number;
+  /** 0: the child does not take the PTY as its controlling terminal; a descendant of it will. */
+  readonly leadTerminal?: 0 | 1;
 }
 
 /** Descriptors, -1 where there is none. A PTY has one, `stdin`, for both directions. */
@@ -54,6 +84,8 @@ export interface NativeFailure {
 
 /** The program that `guardOpen` starts. */
 export const reaperPath = fileURLToPath(new URL('../../build/Release/exec-server-reaper', import.meta.url));
+/** Where it is, for those who have to make it readable. */
+export const addonFile = new URL('../../build/Release/exec_server_native.node', import.meta.url);
 
 let loaded: Native | undefined;
 
@@ -62,7 +94,7 @@ export function native(): Native {
   if (loaded !== undefined) return loaded;
   if (!isMainThread) throw new Error('Processes and watches work only in the main thread of Node.');
   try {
-    loaded = createRequire(import.meta.url)('../../build/Release/exec_server_native.node') as Native;
+    loaded = createRequire(import.meta.url)(fileURLToPath(addonFile)) as Native;
     return loaded;
   } catch (cause) {
     throw new Error(

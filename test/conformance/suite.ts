@@ -10,6 +10,7 @@ import { processEnd } from './suite/process-end.ts';
 import { processEnvironment } from './suite/process-environment.ts';
 import { processInput } from './suite/process-input.ts';
 import { processOutput } from './suite/process-output.ts';
+import { processSandbox } from './suite/process-sandbox.ts';
 import { processStart } from './suite/process-start.ts';
 import { processStop } from './suite/process-stop.ts';
 import { resuming } from './suite/resume.ts';
@@ -31,6 +32,7 @@ export const topics: readonly Topic[] = [
   processOutput,
   processEnd,
   processStop,
+  processSandbox,
   limitsAndConcurrency,
   limitOptions,
   shutdown,

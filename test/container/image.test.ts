@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { ExecClient } from '../../src/client/exec-client.ts';
+import { startContainer } from './container.ts';
 import { docker, installHint, succeeds } from './docker.ts';
 import { buildImage } from './image.ts';
 
@@ -13,35 +14,12 @@ if (!available) process.stderr.write(`Skipped. ${installHint}\n`);
 /** Debian's packages and ours are fetched, and everything is built. */
 const buildDeadlineMs = 900_000;
 
-interface Container extends AsyncDisposable {
-  readonly name: string;
-  readonly client: ExecClient;
-}
-
 describe.skipIf(!available)('the image', () => {
   let image = '';
 
   beforeAll(async () => {
     image = await buildImage();
   }, buildDeadlineMs);
-
-  /** A container whose executor speaks over the standard streams of `docker run`. */
-  async function startContainer(): Promise<Container> {
-    const name = `exec-server-test-${randomUUID()}`;
-    const args = ['run', '--rm', '--interactive', '--name', name, image];
-    const client = await ExecClient.connect(
-      { command: { program: 'docker', args } },
-      { connectTimeoutMs: 60_000 },
-    );
-    return {
-      name,
-      client,
-      [Symbol.asyncDispose]: async () => {
-        await client.close();
-        await succeeds('docker', 'rm', '--force', name);
-      },
-    };
-  }
 
   async function outputOf(client: ExecClient, script: string): Promise<string> {
     const started = await client.start({ argv: ['sh', '-c', script], cwd: '/', timeoutMs: 30_000 });
@@ -52,7 +30,7 @@ describe.skipIf(!available)('the image', () => {
   }
 
   test('runs processes as a user without privileges, at home', async () => {
-    await using container = await startContainer();
+    await using container = await startContainer(image);
     const { client } = container;
 
     expect(await outputOf(client, 'id -un')).toBe('executor\n');
@@ -62,7 +40,7 @@ describe.skipIf(!available)('the image', () => {
   });
 
   test('gives a terminal to a process that asks for one', async () => {
-    await using container = await startContainer();
+    await using container = await startContainer(image);
     const started = await container.client.start({
       argv: ['sh', '-c', 'tty && stty size'],
       cwd: '/',
@@ -74,7 +52,7 @@ describe.skipIf(!available)('the image', () => {
   });
 
   test('reaps what a process leaves behind', async () => {
-    await using container = await startContainer();
+    await using container = await startContainer(image);
     const { client } = container;
     const orphan = (await outputOf(client, 'sleep 1 >/dev/null 2>&1 & echo $!')).trim();
 
@@ -84,7 +62,7 @@ describe.skipIf(!available)('the image', () => {
   });
 
   test('stops at SIGTERM and ends its processes', async () => {
-    await using container = await startContainer();
+    await using container = await startContainer(image);
     const { client, name } = container;
     const started = await client.start({ argv: ['sleep', '1000'], cwd: '/' });
     const status = docker('wait', name);
@@ -96,7 +74,7 @@ describe.skipIf(!available)('the image', () => {
   });
 
   test('ends when its client hangs up', async () => {
-    await using container = await startContainer();
+    await using container = await startContainer(image);
     const status = docker('wait', container.name);
     await container.client.close();
 

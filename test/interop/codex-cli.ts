@@ -11,6 +11,8 @@ export interface CliRun {
   readonly modelUrl: string;
   /** A folder both the CLI and the executor can see: commands run there. */
   readonly workFolder: string;
+  /** What the CLI asks the executor to confine its commands and its files to; nothing if absent. */
+  readonly sandbox?: 'read-only' | 'workspace-write' | 'danger-full-access';
 }
 
 export interface CliOutcome {
@@ -38,7 +40,13 @@ export async function runCodexCli(run: CliRun): Promise<CliOutcome> {
 async function runToExit(binary: string, run: CliRun, home: string): Promise<CliOutcome> {
   const child = spawn(
     binary,
-    ['exec', '--skip-git-repo-check', '--sandbox', 'danger-full-access', 'Do what the script says.'],
+    [
+      'exec',
+      '--skip-git-repo-check',
+      '--sandbox',
+      run.sandbox ?? 'danger-full-access',
+      'Do what the script says.',
+    ],
     {
       cwd: run.workFolder,
       env: environmentWithHome(home, { CODEX_EXEC_SERVER_URL: run.executorUrl }),

@@ -9,7 +9,8 @@ const members = z.record(z.string(), z.unknown());
 const wireMessage = z.object({
   id: z.union([z.number(), z.string()]).optional(),
   method: z.string().optional(),
-  params: members.optional(),
+  // 0.145.0 sends null where a method has none.
+  params: members.nullish().transform((params) => params ?? undefined),
   result: members.optional(),
 });
 const chunks = z.array(z.object({ seq: z.int(), stream: z.string(), chunk: z.base64() }));
@@ -31,6 +32,8 @@ export interface OutputChunk {
 export interface ProcessRecord {
   readonly processId: string;
   readonly start: Readonly<Record<string, unknown>>;
+  /** The result of the start; empty where it was refused. */
+  readonly answer: Readonly<Record<string, unknown>>;
   /** From `process/output`. */
   readonly pushed: readonly OutputChunk[];
   /** From the answers to `process/read`; empty for releases that only listen. */
@@ -122,7 +125,7 @@ function collectProcesses(messages: readonly RecordedMessage[]): ProcessRecord[]
   const replies = messages.filter(({ from, message }) => from === 'server' && message.result !== undefined);
   const results = new Map(replies.map(({ message }) => [message.id, message.result]));
   const starts = requests.filter(({ message }) => message.method === 'process/start');
-  return starts.map(({ message: { params: start = {} } }) => {
+  return starts.map(({ message: { id, params: start = {} } }) => {
     const processId = String(start['processId']);
     const concerns = ({ params }: WireMessage) => params?.['processId'] === processId;
     const said = (method: string) =>
@@ -137,6 +140,7 @@ function collectProcesses(messages: readonly RecordedMessage[]): ProcessRecord[]
     return {
       processId,
       start,
+      answer: results.get(id) ?? {},
       pushed: toChunks(said('process/output')),
       read: toChunks(reads),
       exited: exited && { seq: Number(exited['seq']), exitCode: Number(exited['exitCode']) },

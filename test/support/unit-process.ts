@@ -1,7 +1,9 @@
-import { type Child, type ChildExit, startChild } from '../../src/process/child.ts';
+import { type Child, startChild } from '../../src/process/child.ts';
 import { launchSpec } from '../../src/process/command.ts';
+import type { ChildExit } from '../../src/process/exit-watch.ts';
 import { ManagedProcess } from '../../src/process/managed-process.ts';
 import { type OutputStream, ProcessStartParams } from '../../src/protocol/process.ts';
+import { Sandboxes } from '../../src/sandbox/sandboxes.ts';
 import { journalRoom } from './unit-journal.ts';
 import { expectSoon } from './unit-wait.ts';
 
@@ -13,6 +15,9 @@ export interface Launch {
   readonly arg0?: string;
   readonly size?: { rows: number; cols: number };
 }
+
+/** For starts that ask for none. */
+export const sandboxes = new Sandboxes({ stateDirectory: '/nonexistent' });
 
 /** What a client would have sent, decoded. */
 export function startParams(argv: readonly string[], launch: Launch = {}): ProcessStartParams {
@@ -38,7 +43,7 @@ export class RunningChild implements AsyncDisposable {
   #changed: PromiseWithResolvers<void>;
 
   static async start(argv: readonly string[], launch: Launch = {}): Promise<RunningChild> {
-    const spec = launchSpec(startParams(argv, launch), {});
+    const spec = launchSpec(startParams(argv, launch), {}, sandboxes);
     const told: RunningChild['told'] = [];
     const output = new Map<OutputStream, Buffer[]>();
     const exit = Promise.withResolvers<ChildExit | null>();
@@ -137,7 +142,7 @@ export async function runProcess(
   const room = await journalRoom(bytesPerProcess === undefined ? {} : { bytesPerProcess });
   const params = startParams(argv, launch);
   const process = new ManagedProcess(params, room.budget);
-  await process.start(launchSpec(params, {}), undefined);
+  await process.start(launchSpec(params, {}, sandboxes), undefined);
   const closed = (): Promise<void> => expectSoon('the close of the process', process.closed);
   return {
     process,

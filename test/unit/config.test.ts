@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, clientToken, ownVariables, serveConfig } from '../../src/config.ts';
 import { limits } from '../../src/protocol/limits.ts';
@@ -12,6 +14,7 @@ function problem(flags: Record<string, unknown>, env: Record<string, string> = {
   throw new Error(`It is accepted: ${JSON.stringify({ flags, env })}`);
 }
 
+const ownState = join(tmpdir(), `exec-server-${process.getuid?.() ?? 0}`);
 const webSocket = (host: string, port: number): object => ({ kind: 'websocket', host, port });
 
 describe('serveConfig: listen', () => {
@@ -76,7 +79,7 @@ describe('serveConfig: listen', () => {
 });
 
 describe('serveConfig', () => {
-  it('has a default for everything but the folder', () => {
+  it('has a default for everything but folders and programs', () => {
     expect(serveConfig({}, {})).toEqual({
       listen: webSocket('127.0.0.1', 0),
       logLevel: 'warn',
@@ -86,6 +89,8 @@ describe('serveConfig', () => {
       unauthenticated: false,
       access: undefined,
       detachedSessionSeconds: 80,
+      stateDir: ownState,
+      allowWeaker: [],
     });
   });
 
@@ -105,9 +110,13 @@ describe('serveConfig', () => {
       EXEC_SERVER_JOURNAL_DISK_BYTES: '1000',
       EXEC_SERVER_JOURNAL_DISK_TOTAL_BYTES: '2000',
       EXEC_SERVER_DETACHED_SESSION_SECONDS: '0.5',
+      EXEC_SERVER_BUBBLEWRAP: '/opt/bwrap',
+      EXEC_SERVER_STATE_DIR: '/var/state',
+      EXEC_SERVER_ALLOW_WEAKER: 'protected-metadata',
       EXEC_SERVER_UNKNOWN: 'ignored',
     };
-    expect(serveConfig({ logLevel: 'error', journalDiskBytes: '0' }, env)).toEqual({
+    const flags = { logLevel: 'error', journalDiskBytes: '0', bubblewrap: 'off' };
+    expect(serveConfig(flags, env)).toEqual({
       listen: webSocket('0.0.0.0', 1),
       logLevel: 'error',
       journalDir: '/var/journal',
@@ -117,7 +126,28 @@ describe('serveConfig', () => {
       unauthenticated: true,
       access: { mode: 'capability-token', tokenFile: '/run/token' },
       detachedSessionSeconds: 0.5,
+      bubblewrap: 'off',
+      stateDir: '/var/state',
+      allowWeaker: ['protected-metadata'],
     });
+  });
+
+  it.each([
+    [{}, ownState],
+    [{ XDG_RUNTIME_DIR: '/run/user/7' }, '/run/user/7/exec-server'],
+    [{ XDG_RUNTIME_DIR: 'relative' }, ownState],
+    [{ XDG_RUNTIME_DIR: '' }, ownState],
+    [{ XDG_RUNTIME_DIR: '/run/user/7', EXEC_SERVER_STATE_DIR: '/var/state' }, '/var/state'],
+    [{ EXEC_SERVER_STATE_DIR: 'state' }, join(process.cwd(), 'state')],
+  ])('finds the folder of its state: %j', (env: Record<string, string>, expected) => {
+    expect(serveConfig({}, env).stateDir).toBe(expected);
+  });
+
+  it('takes a guarantee that is given up, from flags or a variable', () => {
+    const twice = ['protected-metadata', 'protected-metadata'];
+    expect(serveConfig({ allowWeaker: twice }, {}).allowWeaker).toEqual(twice);
+    const env = { EXEC_SERVER_ALLOW_WEAKER: ' protected-metadata ,protected-metadata' };
+    expect(serveConfig({}, env).allowWeaker).toEqual(twice);
   });
 
   it.each([
@@ -138,6 +168,11 @@ describe('serveConfig', () => {
     [{ wsMaxClockSkewSeconds: '-1' }, '--ws-max-clock-skew-seconds: '],
     [{ wsMaxClockSkewSeconds: '1.5' }, '--ws-max-clock-skew-seconds: '],
     [{ journalDiskTotalBytes: 'all' }, '--journal-disk-total-bytes: '],
+    [{ bubblewrap: 'bwrap' }, '--bubblewrap: must be an absolute path, or "off"'],
+    [{ bubblewrap: '' }, '--bubblewrap: '],
+    [{ stateDir: '' }, '--state-dir: '],
+    [{ allowWeaker: ['everything'] }, '--allow-weaker: only "protected-metadata" can be given up'],
+    [{ allowWeaker: [''] }, '--allow-weaker: '],
     [{ journalDiskTotalBytes: '99999999999999999999' }, '--journal-disk-total-bytes: '],
     [{ detachedSessionSeconds: '-1' }, '--detached-session-seconds: '],
     [{ detachedSessionSeconds: '1e9' }, '--detached-session-seconds: '],
@@ -150,6 +185,8 @@ describe('serveConfig', () => {
     ['EXEC_SERVER_LISTEN', 'localhost:80', '--listen: '],
     ['EXEC_SERVER_LOG_LEVEL', 'loud', '--log-level: '],
     ['EXEC_SERVER_JOURNAL_DISK_BYTES', '', '--journal-disk-bytes: '],
+    ['EXEC_SERVER_BUBBLEWRAP', './bwrap', '--bubblewrap: '],
+    ['EXEC_SERVER_ALLOW_WEAKER', 'protected-metadata,network', '--allow-weaker: '],
   ])('checks a variable as it checks a flag: %s=%s', (name, value, named) => {
     expect(problem({}, { [name]: value })).toContain(named);
   });

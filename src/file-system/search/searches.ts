@@ -35,6 +35,14 @@ export class Searches {
   #idleTimer: NodeJS.Timeout | undefined;
   #disposed = false;
 
+  has(id: string): boolean {
+    return this.#running.has(id);
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
   /** Runs a search until it is done, its time is over or it is cancelled. It is cancelled when `signal` aborts. */
   async run(search: Search, signal: AbortSignal): Promise<SearchEnding> {
     const key = search.id ?? Symbol('search');

@@ -10,12 +10,12 @@ import { invalidRequest } from '../../protocol/errors.ts';
 import type { fileRequests } from '../../protocol/file-methods.ts';
 import { limits } from '../../protocol/limits.ts';
 import { showPath } from '../../protocol/path.ts';
-import type { Handlers } from '../handlers.ts';
+import type { FileHandlers } from '../handlers.ts';
 import { guarded } from './guarded.ts';
 
-type FileHandlers = Pick<Handlers, keyof typeof fileRequests>;
+type Operations = Pick<FileHandlers, keyof typeof fileRequests>;
 
-const operations: FileHandlers = {
+const operations: Operations = {
   'fs/readFile': async ({ path, followSymlinks, offset, length }) => {
     const options = { follow: followSymlinks, offset: offset ?? 0, length: length ?? undefined };
     return { dataBase64: (await readFile(path.bytes, options)).toString('base64') };
@@ -39,21 +39,21 @@ const operations: FileHandlers = {
   'fs/getMetadata': ({ path, followSymlinks, details }) =>
     getMetadata(path.bytes, { follow: followSymlinks, details }),
 
-  'fs/readDirectory': async ({ path }) => ({ entries: await readDirectory(path) }),
+  'fs/readDirectory': async ({ path }, { files }) => ({ entries: await readDirectory(path, files.unseen) }),
 
   'fs/remove': async ({ path, recursive, force, followSymlinks }) => {
     await remove(path.bytes, { recursive, force, follow: followSymlinks });
     return {};
   },
 
-  'fs/copy': async ({ sourcePath, destinationPath, recursive }) => {
-    const skipped = await copy(sourcePath.bytes, destinationPath.bytes, recursive);
+  'fs/copy': async ({ sourcePath, destinationPath, recursive }, { files }) => {
+    const skipped = await copy(sourcePath.bytes, destinationPath.bytes, recursive, files.unseen);
     return skipped === 0 ? {} : { skipped };
   },
 
   'fs/canonicalize': async ({ path }) => ({ path: showPath(await realPath(path.bytes), path.form) }),
 
-  'fs/walk': ({ path, options }) => walk(path, options),
+  'fs/walk': ({ path, options }, { files }) => walk(path, options, files.unseen),
 
   'fs/open': async ({ handleId, path, mode, followSymlinks }, { files }) => {
     await files.handles.open(handleId, path.bytes, mode, followSymlinks);
@@ -84,9 +84,8 @@ const operations: FileHandlers = {
     request.afterReply(() => answered.resolve());
     const onChange = (): void => void answered.promise.then(() => notify('fs/missingChanged', { watchId }));
     const paths = missing.map((path) => path.bytes);
-    return {
-      watching: await files.watchMissing(watchId, { missing: paths, present: present?.bytes, onChange }),
-    };
+    const options = { missing: paths, present: present?.bytes, unseen: files.unseen, onChange };
+    return { watching: await files.watchMissing(watchId, options) };
   },
 
   'fs/rename': async ({ sourcePath, destinationPath }) => {

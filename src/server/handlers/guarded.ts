@@ -1,10 +1,9 @@
 import { fileError } from '../../file-system/file-error.ts';
-import { refuseSandbox } from '../../sandbox/refuse.ts';
-import type { Handlers, SessionContext } from '../handlers.ts';
+import type { FileContext, FileHandlers } from '../handlers.ts';
 import { refuseScarceDescriptors } from '../scarce-descriptors.ts';
 
 /** What keeps descriptors beyond its answer. The others give theirs back at once. */
-const holders: ReadonlySet<string> = new Set<keyof Handlers>([
+const holders: ReadonlySet<string> = new Set<keyof FileHandlers>([
   'fs/open',
   'fs/download',
   'fs/archive',
@@ -14,19 +13,20 @@ const holders: ReadonlySet<string> = new Set<keyof Handlers>([
   'fs/watchMissing',
 ]);
 
-type Operation = (params: object, context: SessionContext) => unknown;
+type Operation = (params: object, context: FileContext) => unknown;
 
 /**
- * Handlers of the file system: each refuses a sandbox that this executor cannot enforce before it does anything, and answers failed system
- * calls with the codes that clients know.
+ * Handlers of the file system: each answers failed system calls with the codes that clients know. They touch what this process may touch, so
+ * a request whose sandbox was not dealt with before goes no further than here.
  */
-export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>): Pick<Handlers, M> {
+export function guarded<M extends keyof FileHandlers>(
+  operations: Pick<FileHandlers, M>,
+): Pick<FileHandlers, M> {
   const guard =
     (method: string, operation: Operation): Operation =>
     async (params, context) => {
       if (holders.has(method)) refuseScarceDescriptors(context.limits);
-      if ('sandbox' in params)
-        refuseSandbox(params.sandbox as Readonly<Record<string, unknown>> | null | undefined);
+      if ('sandbox' in params && params.sandbox != null) throw new Error('A sandbox was left to a handler.');
       try {
         return await operation(params, context);
       } catch (error) {
@@ -37,5 +37,5 @@ export function guarded<M extends keyof Handlers>(operations: Pick<Handlers, M>)
     method,
     guard(method, operation as Operation),
   ]);
-  return Object.fromEntries(entries) as Pick<Handlers, M>;
+  return Object.fromEntries(entries) as Pick<FileHandlers, M>;
 }

@@ -21,11 +21,15 @@ const writeResults: Readonly<Record<WriteOutcome, WireResult<'process/write'>>> 
 export const processHandlers: ProcessHandlers = {
   'process/start': async (params, { processes, request, limits }) => {
     refuseScarceDescriptors(limits);
-    const started = { processId: params.processId, sandboxType: 'none' };
+    const { processId } = params;
     const process = await processes.start(params);
-    if (process === undefined) return { ...started, duplicate: true };
+    // What the first answer said of its sandbox still holds.
+    if (process === undefined) return { processId, duplicate: true };
     request.afterReply(() => processes.push.attach(process, 0));
-    return started;
+    const { confined } = process;
+    if (confined === undefined) return { processId, sandboxType: 'none' };
+    const { enforcer, givenUp } = confined;
+    return { processId, sandboxType: 'linuxSeccomp', sandbox: { enforcer, givenUp: [...givenUp] } };
   },
 
   'process/read': async ({ processId, afterSeq, maxBytes, waitMs }, { processes, request }) => {

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { systemError } from '../../file-system/file-error.ts';
+import { unseenBelow } from '../../file-system/shown-unseen.ts';
 import { translatePattern } from '../../file-system/search/dialect.ts';
 import type { Job, ResultBounds, Results } from '../../file-system/search/messages.ts';
 import { PatternError } from '../../file-system/search/pattern-reader.ts';
@@ -10,7 +11,7 @@ import { invalidParams, invalidRequest } from '../../protocol/errors.ts';
 import { limits } from '../../protocol/limits.ts';
 import type { Params, WireResult } from '../../protocol/methods.ts';
 import type { searchRequests } from '../../protocol/search-methods.ts';
-import type { SessionContext } from '../handlers.ts';
+import type { FileContext } from '../handlers.ts';
 import { guarded } from './guarded.ts';
 
 type Filter = Work['filter'];
@@ -23,7 +24,9 @@ export function searchHandlers(ripgrep: () => Promise<string | undefined>) {
   return guarded<keyof typeof searchRequests>({
     'fs/glob': async (params, context) => {
       const { path, patterns, exclude, includeDirectories, includeHidden, maxResults, searchId } = params;
+      let isUnseen = (_shown: string): boolean => false;
       const prepare = async (): Promise<Work> => {
+        isUnseen = await unseenBelow(path, context.files.unseen);
         if (!(await stat(path.bytes)).isDirectory()) throw systemError('ENOTDIR');
         const job: Job = {
           kind: 'glob',
@@ -37,7 +40,11 @@ export function searchHandlers(ripgrep: () => Promise<string | undefined>) {
         };
         return { job, filter: noFilter };
       };
-      const { found, ending } = await run(params, prepare, context);
+      const see = (results: Results): Results => ({
+        ...results,
+        ...(results.paths && { paths: results.paths.filter((shown) => !isUnseen(shown)) }),
+      });
+      const { found, ending } = await run(params, prepare, context, see);
       const { total, paths } = found;
       return { ...(searchId == null && { paths }), total, ...endingOf(ending) };
     },
@@ -109,10 +116,12 @@ interface Found {
 async function run(
   { searchId, timeoutMs }: Pick<Params<'fs/grep'>, 'searchId' | 'timeoutMs'>,
   prepare: () => Promise<Work>,
-  { files, notify, request }: SessionContext,
+  { files, notify, request }: FileContext,
+  see = (results: Results): Results => results,
 ): Promise<{ found: Found; ending: SearchEnding }> {
   const found: Found = { total: 0, paths: [], matches: [] };
-  const onResults = (results: Results): void => {
+  const onResults = (all: Results): void => {
+    const results = see(all);
     const { paths = [], matches = [] } = results;
     found.total += paths.length + matches.length;
     if (searchId != null) notify('fs/matches', { searchId, ...results });

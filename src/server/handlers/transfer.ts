@@ -17,11 +17,11 @@ export const transferHandlers = guarded<keyof typeof transferRequests>({
     return { size: source.size, mode: source.mode, modifiedAtMs: source.modifiedAtMs };
   },
 
-  'fs/archive': async ({ streamId, path, creditBytes }, { streams, request }) => {
-    const { isDirectory } = await getMetadata(path.bytes, { follow: true, details: false });
-    if (!isDirectory) throw systemError('ENOTDIR');
+  'fs/archive': async ({ streamId, path, creditBytes }, { files, streams, request }) => {
     const open = async () => {
-      const { stream, facts } = packTree(path.bytes);
+      const { isDirectory } = await getMetadata(path.bytes, { follow: true, details: false });
+      if (!isDirectory) throw systemError('ENOTDIR');
+      const { stream, facts } = packTree(path.bytes, (folder, name) => files.unseen.hides(folder, name));
       return { blocks: stream, facts };
     };
     const { start } = await streams.openOutgoing(streamId, creditBytes, open, ({ facts }) => facts);

@@ -12,6 +12,7 @@ import {
 } from '../../support/conformance-targets.ts';
 import { expectSoon } from '../../support/unit-wait.ts';
 import { type Folder, SearchSession, searchFolder } from './searching.ts';
+import { unenforceable } from '../../support/sandbox-profiles.ts';
 
 describe.each([memoryTarget(), stdioTarget(), webSocketTarget()])('searches over $name', (target) => {
   let executor: TestExecutor;
@@ -123,7 +124,7 @@ describe.each([memoryTarget(), stdioTarget(), webSocketTarget()])('searches over
     expect(await session.refused('fs/grep', { path: '/dev/null', pattern: 'x' })).toMatchObject({
       code: -32600,
     });
-    const sandbox = { permissions: { type: 'managed' } };
+    const sandbox = unenforceable;
     expect(await session.refused('fs/grep', { path: root, pattern: 'x', sandbox })).toMatchObject({
       code: -32600,
     });

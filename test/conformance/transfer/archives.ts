@@ -28,6 +28,7 @@ import {
   streamId,
 } from '../../support/transfer-view.ts';
 import type { Case, Context, Topic } from '../case.ts';
+import { unenforceable } from '../../support/sandbox-profiles.ts';
 
 const run = promisify(execFile);
 
@@ -63,7 +64,7 @@ const refusals = [
   ['a missing directory', 'missing', {}, -32004],
   ['a file', 'file', {}, -32603],
   ['a FIFO', 'fifo', {}, -32603],
-  ['a tree in a sandbox', '.', { sandbox: { permissions: { type: 'managed' } } }, -32600],
+  ['a tree in a sandbox that cannot be', '.', { sandbox: unenforceable }, -32600],
   ['a tree with too little credit', '.', { creditBytes: oneChunk - 1 }, -32602],
 ] as const;
 

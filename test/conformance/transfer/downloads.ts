@@ -20,6 +20,7 @@ import {
   streamId,
 } from '../../support/transfer-view.ts';
 import type { Case, Context, Topic } from '../case.ts';
+import { unenforceable } from '../../support/sandbox-profiles.ts';
 
 const run = promisify(execFile);
 
@@ -66,7 +67,7 @@ const refusals = [
   ['a link where none is followed', { path: 'link', followSymlinks: false }, -32603],
   ['a path below a link where none is followed', { path: 'dir-link/f', followSymlinks: false }, -32603],
   ['a path below a file', { path: 'file/x' }, -32603],
-  ['a sandbox', { path: 'file', sandbox: { permissions: { type: 'managed' } } }, -32600],
+  ['a sandbox that cannot be', { path: 'file', sandbox: unenforceable }, -32600],
   ['a credit of less than one chunk', { path: 'file', creditBytes: oneChunk - 1 }, -32602],
   ['a credit that is too large', { path: 'file', creditBytes: limits.streamCreditBytes + 1 }, -32602],
   ['a negative offset', { path: 'file', offset: -1 }, -32602],

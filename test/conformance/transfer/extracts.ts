@@ -20,6 +20,7 @@ import {
   writeAhead,
 } from '../../support/transfer-view.ts';
 import type { Case, Topic } from '../case.ts';
+import { unenforceable } from '../../support/sandbox-profiles.ts';
 
 const run = promisify(execFile);
 
@@ -350,7 +351,7 @@ export const extracts: Topic = {
       [
         ['into a file', 'file', -32603],
         ['below a file', 'file/x', -32603],
-        ['in a sandbox', 'new', -32600],
+        ['in a sandbox that cannot be', 'new', -32600],
       ] as const
     ).map(([what, name, code], index): Case => ({
       id: `EX-9.${index + 1}`,
@@ -360,7 +361,7 @@ export const extracts: Topic = {
         const client = await context.open();
         const folder = await context.folder();
         await writeFile(path.join(folder, 'file'), 'old');
-        const sandbox = code === -32600 ? { permissions: { type: 'managed' } } : null;
+        const sandbox = code === -32600 ? unenforceable : null;
         const params = { streamId: 's', path: path.join(folder, name), sandbox };
         expect((await client.refused('fs/extract', params)).code).toBe(code);
         expect(await readdir(folder)).toEqual(['file']);

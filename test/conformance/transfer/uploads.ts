@@ -21,6 +21,7 @@ import {
   writeAhead,
 } from '../../support/transfer-view.ts';
 import type { Case, Topic } from '../case.ts';
+import { unenforceable } from '../../support/sandbox-profiles.ts';
 
 const run = promisify(execFile);
 
@@ -339,13 +340,12 @@ export const uploads: Topic = {
     },
     {
       id: 'UL-12',
-      title: 'an upload is refused where a sandbox is asked for',
+      title: 'an upload is refused where a sandbox is asked for that cannot be',
       covers: ['fs/upload'],
       run: async (context) => {
         const client = await context.open();
         const folder = await context.folder();
-        const sandbox = { permissions: { type: 'managed' } };
-        const params = { streamId: 's', path: path.join(folder, 'file'), sandbox };
+        const params = { streamId: 's', path: path.join(folder, 'file'), sandbox: unenforceable };
         expect((await client.refused('fs/upload', params)).code).toBe(-32600);
         expect(await readdir(folder)).toEqual([]);
         await upload(

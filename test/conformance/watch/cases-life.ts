@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 
 import { limits } from '../../../src/protocol/limits.ts';
 import type { WatchCase } from './suite.ts';
+import { unenforceable } from '../../support/sandbox-profiles.ts';
 
 /** How a watch begins and ends, and what it refuses. */
 export const lifeCases: readonly WatchCase[] = [
@@ -173,7 +174,7 @@ export const lifeCases: readonly WatchCase[] = [
       ['a path that is not there', { path: '/does/not/exist' }, -32004],
       ['a path below a file', { path: '/proc/version/x' }, -32603],
       ['a relative path', { path: 'relative' }, -32602],
-      ['a sandbox', { sandbox: { permissions: { type: 'managed' } } }, -32600],
+      ['a sandbox that cannot be', { sandbox: unenforceable }, -32600],
       ['an id that is empty', { watchId: '' }, -32602],
       ['an id that is too long', { watchId: 'x'.repeat(limits.watchIdLength + 1) }, -32602],
       ['too many exclusions', { exclude: Array(limits.watchExcludes + 1).fill('x') }, -32602],

@@ -4,7 +4,7 @@ import { Descriptor } from '../../../src/process/descriptor.ts';
 import { type NativeChild, native } from '../../../src/support/native.ts';
 import { openFile } from '../../support/unit-folder.ts';
 import { Random } from '../../support/unit-random.ts';
-import { startParams } from '../../support/unit-process.ts';
+import { sandboxes, startParams } from '../../support/unit-process.ts';
 import { expectSoon, turn } from '../../support/unit-wait.ts';
 
 const MiB = 1024 * 1024;
@@ -26,7 +26,7 @@ interface Ends extends AsyncDisposable {
 
 /** The descriptors of a program's standard input and output, without the rest of a Child. */
 async function openEnds(script: string): Promise<Ends> {
-  const spec = launchSpec(startParams(['/bin/sh', '-c', script], { pipeStdin: true }), {});
+  const spec = launchSpec(startParams(['/bin/sh', '-c', script], { pipeStdin: true }), {}, sandboxes);
   const started = await native().spawn(spec.native);
   if ('errno' in started) throw new Error(`The start failed: ${started.errno}`);
   const { pid, stdin, stdout, stderr }: NativeChild = started;

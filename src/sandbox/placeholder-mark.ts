@@ -1,0 +1,23 @@
+import type { Stats } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+
+/**
+ * How a placeholder is known from a directory of somebody else: nobody gives an empty one the sticky bit, but to share it, and then others
+ * may write to it.
+ */
+export const placeholderMark = 0o1000;
+export const placeholderMode = placeholderMark | 0o755;
+const writableByOthers = 0o022;
+
+/** Whether a directory is there only for some sandbox to mount something on. */
+export async function standsForMissing(path: Buffer): Promise<boolean> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (stats === undefined || !isMarked(stats)) return false;
+  return (await readdir(path).catch(() => ['unknown'])).length === 0;
+}
+
+/** The same but for what may be in it. */
+export function isMarked(stats: Stats): boolean {
+  const marks = stats.mode & (placeholderMark | writableByOthers);
+  return stats.isDirectory() && stats.uid === process.getuid?.() && marks === placeholderMark;
+}

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+
+import { afterAll, expect, test } from 'vitest';
+
+import { ExecClient } from '../../../src/client/exec-client.ts';
+import { cli, startServer } from '../../support/cli-program.ts';
+import { expectNothingLeft } from '../../support/conformance-leftovers.ts';
+
+interface Report {
+  readonly profiles: Readonly<Record<string, { readonly enforced: boolean }>>;
+  readonly host: { readonly bubblewrap: { readonly usable: boolean; readonly problem?: string } };
+  readonly allowWeaker: readonly string[];
+}
+
+const mark = randomUUID();
+
+afterAll(async () => expectNothingLeft(mark));
+
+test('says of every profile what enforces it, for people', async () => {
+  const { status, stdout, stderr } = await cli(['doctor'], { mark });
+  expect(stderr).toBe('');
+  const rows = [...stdout.matchAll(/^ {2}(yes|no ) {2}(\S.{0,18}\S) {2,}\S/gm)];
+  expect(rows.map(([, , name]) => name)).toEqual([
+    'launcher',
+    'bubblewrap',
+    'own /proc',
+    'Landlock',
+    'broker',
+    'restricted network',
+    'read-only',
+    'workspace-write',
+    'restricted read',
+    'denial in a grant',
+  ]);
+  const refused = rows.slice(5).some(([, good]) => good === 'no ');
+  expect(status).toBe(refused ? 1 : 0);
+});
+
+test('says what is missing and how to mend it', async () => {
+  const { status, stdout } = await cli(['doctor', '--bubblewrap', 'off'], { mark });
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/^ {2}no {3}bubblewrap +bubblewrap is switched off\n +To change that: \S/m);
+  expect(stdout).toMatch(/^ {2}no {3}denial in a grant +\S.*\n +To change that: \S/m);
+});
+
+test('takes the same options as serve, and says the same as its environment', async () => {
+  const env = { EXEC_SERVER_BUBBLEWRAP: 'off', EXEC_SERVER_ALLOW_WEAKER: 'protected-metadata' };
+  const { status, stdout } = await cli(['doctor', '--json'], { mark, env });
+  const report = JSON.parse(stdout) as Report;
+  expect(report.host.bubblewrap).toMatchObject({ usable: false, problem: 'bubblewrap is switched off' });
+  expect(report.allowWeaker).toEqual(['protected-metadata']);
+  expect(status).toBe(Object.values(report.profiles).every(({ enforced }) => enforced) ? 0 : 1);
+
+  await using server = await startServer([], { mark, env });
+  await using client = await ExecClient.connect({ url: server.url });
+  const facts = client.environment?.capabilities?.execServer?.sandbox;
+  expect(facts?.profiles).toEqual(report.profiles);
+  expect(facts?.bubblewrap.usable).toBe(false);
+});
+
+test('refuses wrong options as serve does', async () => {
+  expect(await cli(['doctor', '--bubblewrap', 'bwrap'], { mark })).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: 'Error: --bubblewrap: must be an absolute path, or "off"\n',
+  });
+  expect((await cli(['doctor', '--allow-weaker', 'everything'], { mark })).stderr).toBe(
+    'Error: --allow-weaker: only "protected-metadata" can be given up\n',
+  );
+  expect((await cli(['doctor', '--unknown'], { mark })).status).toBe(2);
+});

@@ -1,0 +1,4 @@
+import { memoryTarget } from '../../support/conformance-targets.ts';
+import { sandboxFileSuite } from './suite.ts';
+
+sandboxFileSuite(memoryTarget());
