@@ -104,10 +104,15 @@ export class WebSocketTransport implements Transport {
   close(reason: CloseReason): void {
     if (this.#closeReason !== undefined) return;
     this.#closeReason = reason;
-    if (reason.kind === 'lost') return this.#webSocket.terminate();
+    const text = Buffer.from(reason.message).subarray(0, reasonBytes);
+    if (reason.kind === 'lost') {
+      // In case that somebody hears it; nobody is waited for.
+      this.#webSocket.close(closeCodes.goingAway, text);
+      return this.#webSocket.terminate();
+    }
     // A paused socket would never see the answer to the Close frame.
     this.#webSocket.resume();
-    this.#webSocket.close(closeCodes[reason.kind], Buffer.from(reason.message).subarray(0, reasonBytes));
+    this.#webSocket.close(closeCodes[reason.kind], text);
     const timer = setTimeout(() => this.#webSocket.terminate(), limits.closeTimeoutMs);
     this.#webSocket.once('close', () => clearTimeout(timer));
   }
