@@ -33,7 +33,10 @@ const ServeConfig = z.strictObject({
     .string()
     .refine((text) => text === 'off' || isAbsolute(text), 'must be an absolute path, or "off"')
     .optional(),
-  stateDir: z.string().min(1).transform((folder) => resolve(folder)),
+  stateDir: z
+    .string()
+    .min(1)
+    .transform((folder) => resolve(folder)),
   allowWeaker: Weaker.default([]),
 });
 

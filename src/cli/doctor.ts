@@ -68,13 +68,15 @@ function hostRows({ launcher, bubblewrap, landlock }: HostFacts): Row[] {
       ? { name: 'bubblewrap', good: true, text: `${bubblewrap.path}, with user namespaces` }
       : missing('bubblewrap', bubblewrap),
     bubblewrap.usable && bubblewrap.ownProc
-      ? { name: 'own /proc', good: true, text: 'a sandbox sees its own processes only; /proc/sys is read-only' }
+      ? {
+          name: 'own /proc',
+          good: true,
+          text: 'a sandbox sees its own processes only; /proc/sys is read-only',
+        }
       : {
           name: 'own /proc',
           good: false,
-          text: bubblewrap.usable
-            ? 'a sandbox sees all processes of the host, without power over them; /proc/sys is read-only'
-            : 'a sandbox sees all processes of the host, without power over them',
+          text: 'a sandbox sees all processes of the host, without power over them; /proc/sys is read-only',
           // Without bubblewrap its own fix comes first.
           fix: bubblewrap.usable ? 'in a container, --security-opt systempaths=unconfined' : undefined,
         },
@@ -82,7 +84,11 @@ function hostRows({ launcher, bubblewrap, landlock }: HostFacts): Row[] {
       ? { name: 'Landlock', good: true, text: `ABI ${landlock.abi}` }
       : missing('Landlock', landlock),
     landlock.usable && landlock.broker
-      ? { name: 'broker', good: true, text: 'seccomp user notification keeps paths in a writable tree read-only' }
+      ? {
+          name: 'broker',
+          good: true,
+          text: 'seccomp user notification keeps paths in a writable tree read-only',
+        }
       : {
           name: 'broker',
           good: false,

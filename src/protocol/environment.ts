@@ -19,7 +19,10 @@ const SandboxFacts = z
     launcher: z.object({ usable: z.boolean(), ...Missing }),
     bubblewrap: z.object({
       usable: z.boolean(),
-      ownProc: z.boolean().optional().meta({ description: 'A sandbox has process ids and a /proc of its own.' }),
+      ownProc: z
+        .boolean()
+        .optional()
+        .meta({ description: 'A sandbox has process ids and a /proc of its own.' }),
       ...Missing,
     }),
     landlock: z.object({

@@ -52,7 +52,11 @@ const examples: Readonly<Record<ProfileName, ResolvedSandbox>> = {
 
 function restricted(...rules: readonly Rule[]): ResolvedSandbox {
   const denies = rules.some(({ access }) => access === 'none');
-  return { network: 'restricted', fileSystem: { kind: 'restricted', rules, minimal: false, denies }, notes: [] };
+  return {
+    network: 'restricted',
+    fileSystem: { kind: 'restricted', rules, minimal: false, denies },
+    notes: [],
+  };
 }
 
 function rule(text: string, access: Access): Rule {
