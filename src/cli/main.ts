@@ -51,10 +51,6 @@ export async function main(args: readonly string[]): Promise<number> {
     )
     .option('--journal-disk-bytes <n>', 'disk for the output of one process (default: 256 MiB)')
     .option('--journal-disk-total-bytes <n>', 'disk for the output of all processes (default: 1 GiB)')
-    .option(
-      '--state-dir <folder>',
-      'what sandboxes need on disk (default: exec-server in $XDG_RUNTIME_DIR, or a folder in the temporary directory)',
-    )
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
@@ -151,6 +147,10 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
 /** What decides how sandboxes are enforced. */
 function sandboxOptions(command: Command): Command {
   return command
+    .option(
+      '--state-dir <folder>',
+      'what sandboxes need on disk (default: exec-server in $XDG_RUNTIME_DIR, or a folder in the temporary directory)',
+    )
     .option('--bubblewrap <path>', 'its absolute path, or off (default: where distributions install it)')
     .option(
       '--allow-weaker <guarantee>',
