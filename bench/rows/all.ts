@@ -2,6 +2,7 @@ import { connect, pipelined, roundTrip } from './calls.ts';
 import { memory, startUp } from './executor.ts';
 import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
 import type { Row } from './row.ts';
+import { sandboxedSpawn } from './sandbox.ts';
 import { sandboxedRead, sandboxedWrite } from './sandbox-files.ts';
 import { input, lines, output } from './transfers.ts';
 
@@ -16,6 +17,7 @@ export const ALL_ROWS: readonly Row[] = [
   output,
   lines,
   input,
+  sandboxedSpawn,
   sandboxedRead,
   sandboxedWrite,
   connect,
