@@ -7,6 +7,7 @@ export interface ProcessRequest {
   readonly cwd: string;
   readonly tty?: boolean;
   readonly pipeStdin?: boolean;
+  readonly sandbox?: object;
 }
 
 /** Of all results, the only members that a row looks at. */
@@ -101,9 +102,9 @@ export class WireClient {
     const id = `bench-${lastProcess}`;
     const run = new ProcessRun();
     this.#runs.set(id, run);
-    const { argv, cwd, tty = false, pipeStdin = false } = request;
+    const { argv, cwd, tty = false, pipeStdin = false, sandbox } = request;
     const env = { PATH: '/usr/bin:/bin' };
-    const started = this.call('process/start', { processId: id, argv, cwd, env, tty, pipeStdin });
+    const started = this.call('process/start', { processId: id, argv, cwd, env, tty, pipeStdin, sandbox });
     started.catch((error: Error) => run.fail(error));
     return { id, run, started };
   }

@@ -3,6 +3,7 @@ import { bulk, streams } from './echoes.ts';
 import { memory, startUp } from './executor.ts';
 import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
 import type { Row } from './row.ts';
+import { sandboxedSpawn } from './sandbox.ts';
 import { sandboxedRead, sandboxedWrite } from './sandbox-files.ts';
 import { input, lines, output } from './transfers.ts';
 
@@ -19,6 +20,7 @@ export const ALL_ROWS: readonly Row[] = [
   input,
   bulk,
   streams,
+  sandboxedSpawn,
   sandboxedRead,
   sandboxedWrite,
   connect,

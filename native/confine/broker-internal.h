@@ -101,8 +101,11 @@ bool caller_waits(const struct call *call);
 /* broker-resolve.c */
 int open_how(int start, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 bool real_path(int fd, char *target);
-/* Where a relative path starts; the caller closes it with `leave_start`. */
-int enter_start(const struct call *call, int dirfd, const char *path, uint64_t resolve);
+/*
+ * Where a relative path starts; the caller closes it with `leave_start`. A path that goes on from an own descriptor, as
+ * /proc/self/fd/5/name does, becomes the part behind it.
+ */
+int enter_start(const struct call *call, int dirfd, char *path, uint64_t resolve);
 void leave_start(int start);
 /* -1 unless the path is one of those that mean an own descriptor, as /dev/stdout does. */
 int named_descriptor(const struct call *call, const char *path);

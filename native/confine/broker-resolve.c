@@ -38,9 +38,31 @@ bool real_path(int fd, char *target) {
   return true;
 }
 
-int enter_start(const struct call *call, int dirfd, const char *path, uint64_t resolve) {
+static const char *const own_folders[] = {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"};
+
+/* The descriptor whose directory a path goes on from, which then has the rest of it only; -1 for any other path. */
+static int cut_descriptor(char *path) {
+  for (int i = 0; i < 3; i++) {
+    size_t length = strlen(own_folders[i]);
+    if (strncmp(path, own_folders[i], length) != 0) continue;
+    const char *digits = path + length;
+    size_t count = strspn(digits, "0123456789");
+    const char *rest = digits + count + strspn(digits + count, "/");
+    if (count == 0 || count > 9 || digits[count] != '/' || *rest == '\0') return -1;
+    int number = atoi(digits);
+    memmove(path, rest, strlen(rest) + 1);
+    return number;
+  }
+  return -1;
+}
+
+int enter_start(const struct call *call, int dirfd, char *path, uint64_t resolve) {
   /* A walk that is bound to a directory starts there, whatever the path looks like. */
-  return path[0] == '/' && resolve == 0 ? AT_FDCWD : caller_directory(call, dirfd);
+  if (path[0] != '/' || resolve != 0) return caller_directory(call, dirfd);
+  int own = cut_descriptor(path);
+  if (own < 0) return AT_FDCWD;
+  int folder = caller_descriptor(call, own);
+  return folder == -EBADF ? -ENOENT : folder;
 }
 
 void leave_start(int start) {
@@ -58,13 +80,12 @@ static int number_behind(const char *path, const char *prefix) {
 
 int named_descriptor(const struct call *call, const char *path) {
   static const char *const streams[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
-  static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"};
   if (path[0] != '/' || (path[1] != 'd' && path[1] != 'p')) return -1;
   for (int i = 0; i < 3; i++) {
     if (strcmp(path, streams[i]) == 0) return i;
   }
   for (int i = 0; i < 3; i++) {
-    int number = number_behind(path, folders[i]);
+    int number = number_behind(path, own_folders[i]);
     if (number >= 0) return number;
   }
   return -1;

@@ -2,6 +2,7 @@ import type { ServeConfig } from '../config.ts';
 import type { HostFacts } from '../sandbox/host.ts';
 import { type ProfileName, type ProfileReport, profileNames, reportProfiles } from '../sandbox/report.ts';
 import { Sandboxes } from '../sandbox/sandboxes.ts';
+import { stateProblem } from '../sandbox/state.ts';
 import { version } from '../version.ts';
 
 export interface DoctorFlags {
@@ -24,7 +25,7 @@ const titles: Readonly<Record<ProfileName, string>> = {
   denial: 'denial in a grant',
 };
 
-/** Says what sandboxes are enforced by here. Answers 0 when every profile is, else 1. */
+/** Says what sandboxes are enforced by here. Answers 0 when every profile can be, else 1. */
 export async function doctor(
   config: Pick<ServeConfig, 'bubblewrap' | 'allowWeaker' | 'stateDir'>,
   { json = false }: DoctorFlags,
@@ -33,23 +34,25 @@ export async function doctor(
   await using sandboxes = new Sandboxes({ bubblewrap, allowWeaker, stateDirectory: stateDir });
   const host = await sandboxes.host();
   const profiles = reportProfiles(host, allowWeaker);
+  const problem = await stateProblem(stateDir);
+  const state = { path: stateDir, usable: problem === undefined, ...(problem && { problem }) };
   process.stdout.write(
     json
-      ? `${JSON.stringify({ version, platform: process.platform, host, profiles, allowWeaker }, null, 2)}\n`
-      : table(host, profiles, allowWeaker),
+      ? `${JSON.stringify({ version, platform: process.platform, host, state, profiles, allowWeaker }, null, 2)}\n`
+      : table([...hostRows(host), stateRow(stateDir, problem)], profiles, allowWeaker),
   );
-  return Object.values(profiles).every(({ enforced }) => enforced) ? 0 : 1;
+  return problem === undefined && Object.values(profiles).every(({ enforced }) => enforced) ? 0 : 1;
 }
 
 function table(
-  host: HostFacts,
+  host: readonly Row[],
   profiles: Readonly<Record<ProfileName, ProfileReport>>,
   allowWeaker: ServeConfig['allowWeaker'],
 ): string {
   return [
     `exec-server ${version}: sandboxes on this host`,
     '',
-    ...hostRows(host).flatMap(lines),
+    ...host.flatMap(lines),
     '',
     'Profiles',
     ...profileNames.map((name) => profileRow(titles[name], profiles[name])).flatMap(lines),
@@ -76,9 +79,7 @@ function hostRows({ launcher, bubblewrap, landlock }: HostFacts): Row[] {
       : {
           name: 'own /proc',
           good: false,
-          text: bubblewrap.usable
-            ? 'a sandbox sees all processes of the host, without power over them; /proc/sys is read-only'
-            : 'a sandbox sees all processes of the host, without power over them',
+          text: 'a sandbox sees all processes of the host, without power over them; /proc/sys is read-only',
           // Without bubblewrap its own fix comes first.
           fix: bubblewrap.usable ? 'in a container, --security-opt systempaths=unconfined' : undefined,
         },
@@ -100,6 +101,13 @@ function hostRows({ launcher, bubblewrap, landlock }: HostFacts): Row[] {
           fix: landlock.usable ? 'use a kernel with CONFIG_SECCOMP_FILTER, Linux 5.9 or later' : undefined,
         },
   ];
+}
+
+function stateRow(path: string, problem: string | undefined): Row {
+  const name = 'state folder';
+  return problem === undefined
+    ? { name, good: true, text: path }
+    : { name, good: false, text: problem, fix: 'remove it, or name another one with --state-dir' };
 }
 
 function missing(name: string, { problem, fix }: { readonly problem: string; readonly fix: string }): Row {

@@ -65,10 +65,6 @@ export async function main(args: readonly string[]): Promise<number> {
       '--detached-session-seconds <n>',
       'how long a session waits for its client to come back (default: 80)',
     )
-    .option(
-      '--state-dir <folder>',
-      'what sandboxes need on disk (default: exec-server in $XDG_RUNTIME_DIR, or a folder in the temporary directory)',
-    )
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
@@ -165,6 +161,10 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
 /** What decides how sandboxes are enforced. */
 function sandboxOptions(command: Command): Command {
   return command
+    .option(
+      '--state-dir <folder>',
+      'what sandboxes need on disk (default: exec-server in $XDG_RUNTIME_DIR, or a folder in the temporary directory)',
+    )
     .option('--bubblewrap <path>', 'its absolute path, or off (default: where distributions install it)')
     .option(
       '--allow-weaker <guarantee>',

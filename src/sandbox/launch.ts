@@ -5,7 +5,7 @@ import { bubblewrapArguments, deviceFiles } from './bubblewrap.ts';
 import type { HostFacts } from './host.ts';
 import { commandEntries, encodeSpec, type SpecEntry } from './launcher-spec.ts';
 import { LauncherStatus } from './launcher-status.ts';
-import type { MountPlan } from './mounts.ts';
+import { type MountPlan, withoutPlaces } from './mounts.ts';
 import type { PlaceholderLease } from './placeholders.ts';
 import type { LandlockPlan, Plan, WeakerGuarantee } from './plan.ts';
 import type { SandboxState } from './state.ts';
@@ -57,7 +57,7 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
   };
   const closers: number[] = [];
   const leases: PlaceholderLease[] = [];
-  const closePassed = (): void => void open.splice(0).forEach((fd) => closeSync(fd));
+  const closePassed = (): void => open.splice(0).forEach((fd) => closeSync(fd));
   const release = async (): Promise<void> => {
     closers.splice(0).forEach((fd) => closeSync(fd));
     await Promise.all(leases.splice(0).map((lease) => lease.release()));
@@ -75,16 +75,19 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
     let program: { path: string; argv: string[]; extra: number[] };
     if (enforcement.enforcer === 'bubblewrap') {
       if (!host.bubblewrap.usable) throw new Error('A plan for bubblewrap needs it.');
+      const closed: Buffer[] = [];
       for (const place of enforcement.mounts.placeholders) {
         const lease = await options.state.placeholder(place);
         if (lease === 'changed') throw new StalePlanError();
-        if (lease !== undefined) leases.push(lease);
+        if (lease === undefined) closed.push(place);
+        else leases.push(lease);
       }
-      entries.push(...mountEntries(enforcement.mounts, options.sharedMemory));
+      const mounts = withoutPlaces(enforcement.mounts, closed);
+      entries.push(...mountEntries(mounts, options.sharedMemory));
       if (command.rows > 0) entries.push(ownTerminal);
       const sources: number[] = [];
       const args = bubblewrapArguments({
-        plan: enforcement.mounts,
+        plan: mounts,
         ownProc: enforcement.ownProc,
         networkCut,
         sharedMemory: options.sharedMemory,
@@ -94,7 +97,7 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
         },
         terminal: command.rows > 0 ? `/proc/self/fd/${passed.input}` : undefined,
         deniedFile: options.state.deniedFile,
-        hidden: options.state.visibleIn(enforcement.mounts) ? [options.state.directory] : [],
+        hidden: options.state.visibleIn(mounts) ? [options.state.directory] : [],
       });
       const argsFile = own(native().sealedFile(terminatedAll(args)));
       program = {

@@ -88,6 +88,15 @@ export function planMounts(rules: readonly Rule[]): MountPlan {
   };
 }
 
+/** Without what would be mounted where nothing is, and where nobody can make anything: there is nothing to protect. */
+export function withoutPlaces(plan: MountPlan, places: readonly Buffer[]): MountPlan {
+  if (places.length === 0) return plan;
+  return {
+    ...plan,
+    mounts: plan.mounts.filter((mount) => !places.some((place) => place.equals(mount.path))),
+  };
+}
+
 /** Several missing paths can begin with the same missing part; a denial of one of them counts for it. */
 function isDenied(place: Buffer, rules: readonly Rule[]): boolean {
   return rules.some((rule) => rule.kind === 'missing' && rule.access === 'none' && rule.place.equals(place));

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rmdir } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rmdir, stat } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { Folder, splitLast } from '../disk/folder.ts';
 import { native } from '../support/native.ts';
-import { errnoOf } from '../support/os-error.ts';
+import { errnoOf, osErrorText } from '../support/os-error.ts';
 import { isMarked, placeholderMode } from './placeholder-mark.ts';
+import { refusal } from './refusal.ts';
 
 /** Somebody else may be removing it at this moment. */
 const attempts = 10;
@@ -33,7 +34,7 @@ export class Placeholders {
     this.#record = record;
   }
 
-  /** 'changed': there is something else at the path. undefined: it cannot be made. */
+  /** 'changed': there is something else at the path. undefined: nobody can make anything there. */
   async lease(path: Buffer): Promise<PlaceholderLease | 'changed' | undefined> {
     const key = path.toString('latin1');
     let pending = this.#held.get(key);
@@ -83,9 +84,16 @@ export class Placeholders {
       try {
         await mkdir(place.path, placeholderMode);
       } catch (error) {
-        if (errnoOf(error) !== os.errno.EEXIST) {
-          await place.close();
-          return undefined;
+        const errno = errnoOf(error);
+        if (errno !== os.errno.EEXIST) {
+          await using _place = place;
+          if (errno === os.errno.ENOENT) return 'changed';
+          if (await place.isClosedToAll(errno)) return undefined;
+          throw refusal(
+            `is missing, and nothing can be put in its place (${osErrorText(errno ?? 0)})`,
+            path.toString(),
+            'let the executor make directories where it would be',
+          );
         }
       }
       const handle = await open(place.path, directory).catch(() => undefined);
@@ -154,7 +162,19 @@ class Place {
     return folder && new Place(folder, name);
   }
 
+  /** Nobody of this user can make it, and nobody of this user can change that. The owner of a directory can. */
+  async isClosedToAll(errno: number | undefined): Promise<boolean> {
+    if (errno === os.errno.EROFS) return true;
+    if (errno !== os.errno.EACCES && errno !== os.errno.EPERM) return false;
+    const { uid } = await stat(this.#folder.entry(Buffer.from('.')));
+    return uid !== process.getuid?.();
+  }
+
   async close(): Promise<void> {
     await this.#folder[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 }

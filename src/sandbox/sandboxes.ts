@@ -1,7 +1,8 @@
-import { invalidRequest } from '../protocol/errors.ts';
+import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { SandboxContext } from '../protocol/sandbox.ts';
 import type { NativeSpec } from '../support/native.ts';
+import { toError } from '../support/to-error.ts';
 import { type HostFacts, type HostOptions, probeHost } from './host.ts';
 import { type ConfinedLaunch, prepareLaunch, StalePlanError } from './launch.ts';
 import { type Plan, type Refusal, type WeakerGuarantee, plan } from './plan.ts';
@@ -75,9 +76,20 @@ export class Sandboxes implements AsyncDisposable {
   /** Throws a StalePlanError when the plan is not true any more. */
   async launch(command: NativeSpec, found: Plan, sharedMemory: boolean): Promise<ConfinedLaunch | undefined> {
     if (found.enforcement.enforcer === 'none') return undefined;
-    this.#state ??= SandboxState.open(this.#options.stateDirectory);
-    const [host, state] = await Promise.all([this.host(), this.#state]);
+    const [host, state] = await Promise.all([this.host(), this.#openState()]);
     return prepareLaunch(command, { plan: found, host, state, sharedMemory });
+  }
+
+  /** Whoever puts right what is wrong with the directory need not start another executor. */
+  async #openState(): Promise<SandboxState> {
+    const opening = (this.#state ??= SandboxState.open(this.#options.stateDirectory));
+    try {
+      return await opening;
+    } catch (cause) {
+      if (this.#state === opening) this.#state = undefined;
+      const text = `The sandbox could not be set up, and nothing was started: ${toError(cause).message}`;
+      throw new RpcError('internalError', text, { data: { kind: 'sandboxFailed' }, cause });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -49,12 +49,8 @@ export class SandboxState implements AsyncDisposable {
   /** `root` is made if it is missing; one that others can write to is refused. */
   static async open(root: string): Promise<SandboxState> {
     await mkdir(root, { mode: 0o700, recursive: true });
-    const found = await lstat(root);
-    if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o077) !== 0) {
-      throw new Error(
-        `${root} must be a directory of this user that nobody else can use; remove it or name another one.`,
-      );
-    }
+    const problem = await stateProblem(root);
+    if (problem !== undefined) throw new Error(problem);
     await removeLeftovers(root);
     const { own, lock } = await makeOwn(root);
     const state = new SandboxState(root, own, lock);
@@ -82,6 +78,16 @@ export class SandboxState implements AsyncDisposable {
     await rm(this.#own, { recursive: true, force: true });
     await this.#lock.close();
   }
+}
+
+/** What is wrong with what is there; undefined where nothing is, or nothing is there. */
+export async function stateProblem(root: string): Promise<string | undefined> {
+  const found = await lstat(root).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const isOurs = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+  return isOurs
+    ? undefined
+    : `${root} must be a directory of this user that nobody else can use; remove it or name another one.`;
 }
 
 /** Another executor that starts can take a directory for a leftover until it is locked; then there is another one. */

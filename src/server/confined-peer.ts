@@ -4,9 +4,9 @@ import { isIPv4 } from 'node:net';
 import { confinedRoots } from '../process/confined-roots.ts';
 
 export interface PeerAddress {
-  readonly remoteAddress: string | undefined;
-  readonly remotePort: number | undefined;
-  readonly localPort: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  readonly localPort?: number | undefined;
 }
 
 /**

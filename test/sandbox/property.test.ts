@@ -142,7 +142,7 @@ async function expectedOf(
 function grants({ fileSystem }: ResolvedSandbox): string[] {
   if (fileSystem.kind === 'unrestricted') return [];
   const granted = fileSystem.rules.filter(({ access }) => access !== 'none');
-  return granted.flatMap((rule) => [rule.path, ...rule.aliases]).map(String);
+  return granted.flatMap((rule) => rule.aliases.concat(rule.path)).map(String);
 }
 
 /** Whether something has come of a change, on the host. */
@@ -217,6 +217,8 @@ describe.each(['bubblewrap', 'landlock'] as const)('by %s', (enforcer) => {
 function rulesText({ fileSystem }: ResolvedSandbox): string {
   if (fileSystem.kind === 'unrestricted') return 'none';
   return fileSystem.rules
-    .map(({ path: name, place, access, kind }) => `${access} ${name} (${kind}, ${place})`)
+    .map(
+      ({ path: name, place, access, kind }) => `${access} ${name.toString()} (${kind}, ${place.toString()})`,
+    )
     .join('\n');
 }

@@ -36,7 +36,7 @@ export interface Ran {
 
 /** Runs a shell script under a profile to its end. Rejects when it is not started. */
 export async function runConfined(
-  { client }: LocalExecutor,
+  { client }: Pick<LocalExecutor, 'client'>,
   script: string,
   sandbox: WireSandbox | null,
   more: { cwd?: string; env?: Record<string, string>; argv?: string[]; tty?: boolean } = {},

@@ -122,7 +122,7 @@ export class RunningChild implements AsyncDisposable {
     this.child.kill('SIGKILL', 'group');
     await this.exited();
     this.child.detach();
-    this.child.reap();
+    void this.child.reap();
   }
 }
 

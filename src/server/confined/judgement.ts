@@ -15,6 +15,8 @@ export interface Judgement {
   /** Where the path leads, as far as the profile lets one see. */
   readonly place: Buffer;
   readonly verdict: Verdict;
+  /** Links on the way. */
+  readonly links: number;
   /** The profile allows what is asked. */
   readonly allows: boolean;
 }
@@ -40,9 +42,12 @@ export async function judge(sandbox: ResolvedSandbox, request: RequestPath): Pro
     if (target[0] === 0x2f) place = Buffer.from('/');
     left.push(...partsOf(target).toReversed());
   }
-  const verdict = decide(sandbox, place);
+  const own = decide(sandbox, place);
+  // Whether a name goes is a matter of what holds it.
+  const holding = request.intent === 'remove' && own.access === 'write' ? splitLast(place).parent : place;
+  const verdict = holding === place ? own : decide(sandbox, holding);
   const allows = request.intent === 'read' ? verdict.access !== 'none' : verdict.access === 'write';
-  return { place, verdict, allows };
+  return { place, verdict, links, allows };
 }
 
 async function linkAt(sandbox: ResolvedSandbox, path: Buffer): Promise<Buffer | undefined> {
@@ -93,7 +98,10 @@ export async function refuseDenied(
 ): Promise<void> {
   for (const request of requests) {
     const judged = await judge(sandbox, request);
-    if (!judged.allows) throw refused(judged);
+    // A link may be refused as one before, and what is missing is not found; the kernel refuses the rest of these all the same.
+    const mayDiffer = request.intent === 'remove' || judged.links > 0;
+    const isLeft = judged.verdict.access === 'read' && !request.follow && mayDiffer;
+    if (!judged.allows && !isLeft) throw refused(judged);
   }
 }
 
@@ -147,7 +155,7 @@ export async function asMounted(
   granted: ResolvedSandbox,
   paths: readonly RequestPath[],
 ): Promise<RpcError> {
-  if (error.code !== errorCodes.invalidRequest || !error.message.endsWith('(os error 13)')) return error;
+  if (error.code !== errorCodes.invalidRequest || !/\(os error (?:1|13)\)$/.test(error.message)) return error;
   const named = await explain(error, granted, paths);
   const { access } = (named.data as { sandbox?: { access?: string } } | undefined)?.sandbox ?? {};
   return access === 'read' ? systemError('EROFS') : error;

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { chmod } from 'node:fs/promises';
 
 import { afterAll, expect, test } from 'vitest';
 
 import { ExecClient } from '../../../src/client/exec-client.ts';
-import { cli, startServer } from '../../support/cli-program.ts';
+import { cli, cliFolder, startServer } from '../../support/cli-program.ts';
 import { expectNothingLeft } from '../../support/conformance-leftovers.ts';
 
 interface Report {
@@ -26,13 +27,14 @@ test('says of every profile what enforces it, for people', async () => {
     'own /proc',
     'Landlock',
     'broker',
+    'state folder',
     'restricted network',
     'read-only',
     'workspace-write',
     'restricted read',
     'denial in a grant',
   ]);
-  const refused = rows.slice(5).some(([, good]) => good === 'no ');
+  const refused = rows.slice(6).some(([, good]) => good === 'no ');
   expect(status).toBe(refused ? 1 : 0);
 });
 
@@ -56,6 +58,18 @@ test('takes the same options as serve, and says the same as its environment', as
   const facts = client.environment?.capabilities?.execServer?.sandbox;
   expect(facts?.profiles).toEqual(report.profiles);
   expect(facts?.bubblewrap.usable).toBe(false);
+});
+
+test('finds a folder for its state that others can use', async () => {
+  await using folder = await cliFolder();
+  await chmod(folder.path, 0o755);
+  const { status, stdout } = await cli(['doctor', '--state-dir', folder.path], { mark });
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/^ {2}no {3}state folder +\S.* must be a directory of this user/m);
+  await chmod(folder.path, 0o700);
+  expect((await cli(['doctor', '--state-dir', folder.path], { mark })).stdout).toContain(
+    `yes  state folder        ${folder.path}\n`,
+  );
 });
 
 test('refuses wrong options as serve does', async () => {

@@ -35,6 +35,7 @@ export function sandboxFileSuite(target: Target): void {
 export function sandboxFileCases(
   clientOf: () => WireClient | undefined,
   createTree: () => Promise<SandboxTree>,
+  { denials = true } = {},
 ): void {
   const client = (): WireClient => {
     const found = clientOf();
@@ -186,7 +187,7 @@ export function sandboxFileCases(
     });
   });
 
-  describe('keeps what a profile denies', () => {
+  describe.runIf(denials)('keeps what a profile denies', () => {
     const sandbox = () =>
       context(tree.workspace, [
         special('root', 'read'),

@@ -223,6 +223,20 @@ describe('the broker', () => {
     expect(output.endsWith('moved\n')).toBe(true);
   });
 
+  it('goes on from own descriptors as the kernel does, and decides about where that leads', async () => {
+    await using space = await workspace();
+    const script = `exec 5< . 6< .git 7< .. 8< .git/..
+      echo a > /proc/self/fd/5/a && mkdir /dev/fd/8/d && mv /proc/thread-self/fd/5//a /proc/self/fd/5/d/b && ls d && rm -r /proc/self/fd/5/d
+      echo x > /proc/self/fd/5/.git/x; echo x > /proc/self/fd/6/x; echo x > /proc/self/fd/7/x; echo x > /proc/self/fd/5/../x
+      echo x > /proc/self/fd/5//tmp/none; echo x > /proc/self/fd/9/x; echo x > /proc/self/fd/5/`;
+    const output = await run(space, script);
+    expect(output).toMatch(/^b\n/);
+    expect(output.match(/Read-only file system/g)).toHaveLength(2);
+    expect(output.match(/Permission denied/g)).toHaveLength(2);
+    expect(output.match(/nonexistent|No such file/g)).toHaveLength(2);
+    expect(output.match(/Is a directory/g)).toHaveLength(1);
+  });
+
   it('keeps what is protected whatever changes while it looks', { timeout: 60_000 }, async () => {
     const path = await program('attack', folder.path);
     const attack = async (confined: boolean): Promise<boolean> => {

@@ -115,8 +115,8 @@ describe('Child: signals', () => {
     await using running = await RunningChild.start(sh('exit 0'));
     await running.ended();
     expect((await statOf(running.child.pid))[0]).toBe('Z');
-    running.child.reap();
-    running.child.reap();
+    void running.child.reap();
+    void running.child.reap();
     await expect(readFile(`/proc/${running.child.pid}/stat`)).rejects.toThrow('ENOENT');
     expect(running.child.kill('SIGKILL', 'group')).toBe(false);
   });

@@ -182,10 +182,10 @@ describe('something else in the place of it', () => {
 });
 
 describe('a place where nothing can be made', () => {
-  it('has no placeholder', async () => {
-    expect(
-      await new Placeholders(async () => {}).lease(Buffer.from(`/proc/${process.pid}/a`)),
-    ).toBeUndefined();
+  it('is a change where the directory that would hold it is going', async () => {
+    // The kernel's answer for all that is made there.
+    const gone = Buffer.from(`/proc/${process.pid}/a`);
+    expect(await new Placeholders(async () => {}).lease(gone)).toBe('changed');
   });
 
   it('has none where it cannot be recorded, until it can', async () => {
