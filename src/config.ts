@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type AccessSettings, accessModes, accessSettings } from './access/settings.ts';
+import { EgressRuleError, checkEgressRules } from './http/egress.ts';
 import { type AdjustableLimit, parseLimit } from './protocol/limit-settings.ts';
 import { limits } from './protocol/limits.ts';
 import { logLevels } from './telemetry/logger.ts';
@@ -40,6 +41,22 @@ const Limits = z
   .union([z.array(z.string()), z.string().transform((text) => text.split(','))])
   .transform(readLimits);
 
+/** Rules of the egress policy with commas between. An empty text is an empty list, which is not the same as none. */
+const Rules = z.string().transform((text, context) => {
+  const rules = text
+    .split(',')
+    .map((rule) => rule.trim())
+    .filter((rule) => rule !== '');
+  try {
+    checkEgressRules(rules);
+    return rules;
+  } catch (error) {
+    if (!(error instanceof EgressRuleError)) throw error;
+    context.issues.push({ code: 'custom', input: undefined, message: error.message });
+    return z.NEVER;
+  }
+});
+
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),
   logLevel: z.enum(logLevels).default('warn'),
@@ -58,6 +75,9 @@ const ServeConfig = z.strictObject({
   wsIssuer: z.string().optional(),
   wsAudience: z.string().optional(),
   wsMaxClockSkewSeconds: WholeSeconds.optional(),
+  httpAllow: Rules.optional(),
+  httpDeny: Rules.optional(),
+  httpAllowMetadata: Switch.optional(),
 });
 
 type Checked = z.output<typeof ServeConfig>;
@@ -85,6 +105,9 @@ const variables = {
   wsIssuer: 'EXEC_SERVER_WS_ISSUER',
   wsAudience: 'EXEC_SERVER_WS_AUDIENCE',
   wsMaxClockSkewSeconds: 'EXEC_SERVER_WS_MAX_CLOCK_SKEW_SECONDS',
+  httpAllow: 'EXEC_SERVER_HTTP_ALLOW',
+  httpDeny: 'EXEC_SERVER_HTTP_DENY',
+  httpAllowMetadata: 'EXEC_SERVER_HTTP_ALLOW_METADATA',
 } as const satisfies Partial<Record<keyof Checked, string>>;
 
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */

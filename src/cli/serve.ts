@@ -24,6 +24,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     detachedSessionMs: config.detachedSessionSeconds * 1000,
     ripgrep: config.ripgrep,
     limits: config.limit,
+    egress: { allow: config.httpAllow, deny: config.httpDeny, allowMetadata: config.httpAllowMetadata },
   });
   const stopped = stopSignal();
   if (config.listen.kind === 'stdio') {

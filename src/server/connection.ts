@@ -13,7 +13,9 @@ import { decodeParams } from '../rpc/decode.ts';
 import { Peer, type RequestContext } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { HttpRequests } from '../http/http-requests.ts';
 import { ConnectionFiles } from './connection-files.ts';
+import { ConnectionHttp } from './connection-http.ts';
 import type { Handlers, SessionContext } from './handlers.ts';
 import { ConnectionProcesses } from './connection-processes.ts';
 import type { SessionOwner, SessionRegistry } from './session-registry.ts';
@@ -24,6 +26,7 @@ import { Streams } from './streams.ts';
 export interface ConnectionShared {
   readonly sessions: SessionRegistry;
   readonly handlers: Handlers;
+  readonly http: HttpRequests;
   readonly environment: SessionContext['environment'];
   readonly draining: () => boolean;
   readonly metrics: SessionContext['metrics'];
@@ -56,6 +59,7 @@ export class Connection implements SessionOwner {
   readonly #processes: ConnectionProcesses;
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
+  readonly #http: ConnectionHttp;
   #handshake: Handshake = { step: 'connected' };
   #handshakeTimer: NodeJS.Timeout | undefined;
   /** Names of notifications that the client has asked for. */
@@ -73,6 +77,7 @@ export class Connection implements SessionOwner {
       onDrain: () => {
         this.#processes.push.resume();
         this.#streams.resume();
+        this.#http.resume();
       },
       onClose: (reason: CloseReason) => {
         this.#end(reason);
@@ -84,6 +89,7 @@ export class Connection implements SessionOwner {
     this.#peer = new Peer(transport, handlers, shared.limits);
     this.#processes = new ConnectionProcesses(randomUUID(), this.#peer, shared.sessions);
     this.#streams = new Streams(this.#peer);
+    this.#http = new ConnectionHttp(shared.http, this.#peer, this.#streams);
     const { handshakeMs } = options;
     if (handshakeMs !== undefined)
       this.#handshakeTimer = setTimeout(() => this.#late(handshakeMs), handshakeMs);
@@ -114,6 +120,7 @@ export class Connection implements SessionOwner {
       processes: this.#processes,
       files: this.#files,
       streams: this.#streams,
+      http: this.#http,
       notify: (name, event) => this.#peer.notify(name, event),
       unsentBytes: () => this.#peer.unsentBytes,
       environment: this.#shared.environment,
@@ -187,6 +194,7 @@ export class Connection implements SessionOwner {
     this.#processes.dispose();
     void this.#files.dispose();
     void this.#streams.dispose();
+    this.#http.resume();
   }
 
   #late(milliseconds: number): void {

@@ -28,6 +28,7 @@ export function environmentFacts(
     capabilities: {
       fsWatchMissing: true,
       fileWriteStreaming: true,
+      httpHeaderEnvVars: true,
       execServer: {
         methods: Object.keys(requests),
         resume: true,

@@ -3,6 +3,7 @@ import type { LimitSettings } from '../protocol/limit-settings.ts';
 import type { Method, Params, ServerNotification, WireEvent, WireResult } from '../protocol/methods.ts';
 import type { RequestContext } from '../rpc/peer.ts';
 import type { ConnectionFiles } from './connection-files.ts';
+import type { ConnectionHttp } from './connection-http.ts';
 import type { ConnectionProcesses } from './connection-processes.ts';
 import type { Streams } from './streams.ts';
 
@@ -11,6 +12,7 @@ export interface SessionContext {
   readonly processes: ConnectionProcesses;
   readonly files: ConnectionFiles;
   readonly streams: Streams;
+  readonly http: ConnectionHttp;
   readonly notify: <N extends ServerNotification>(method: N, params: WireEvent<N>) => void;
   /** Bytes that the connection has not taken yet. */
   readonly unsentBytes: () => number;
