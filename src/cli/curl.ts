@@ -30,6 +30,8 @@ export async function curl(url: string, flags: CurlFlags): Promise<number> {
     headers.push({ name: 'content-type', value: 'application/x-www-form-urlencoded' });
   }
   await using target = await openTarget(flags);
+  // An answer may come before the input has ended, which would keep this process alive.
+  using _input = { [Symbol.dispose]: () => void (data === '@-' && process.stdin.destroy()) };
   const response = await target.client.http.request({
     url,
     method: flags.request ?? (body === undefined ? 'GET' : 'POST'),

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type LocalExecutor, connectLocal } from '../../../src/environments/local.ts';
+import { HttpRequests } from '../../../src/http/http-requests.ts';
+import { requests } from '../../../src/protocol/methods.ts';
 import { Origin } from '../../support/http-origin.ts';
 import { portOf } from '../../support/reference.ts';
 
@@ -63,7 +65,10 @@ describe('https', () => {
   });
 
   it('checks the name', async () => {
-    expect(await ask(`https://127.0.0.2:${port}/`, { SSL_CERT_FILE: authority })).toMatch(/^failed: /);
+    const made = new HttpRequests({ env: { SSL_CERT_FILE: authority }, resolve: async () => ['127.0.0.1'] });
+    const params = { requestId: 'r', method: 'GET', url: `https://other.test:${port}/` };
+    const request = made.prepare(requests['http/request'].params.parse(params));
+    await expect(request.start(new AbortController().signal)).rejects.toThrow(/altnames/);
   });
 
   it('says which file is wrong', async () => {
