@@ -11,6 +11,8 @@ export interface CliRun {
   readonly modelUrl: string;
   /** A folder both the CLI and the executor can see: commands run there. */
   readonly workFolder: string;
+  /** Further text of config.toml. */
+  readonly configuration?: string;
 }
 
 export interface CliOutcome {
@@ -28,7 +30,10 @@ export async function runCodexCli(run: CliRun): Promise<CliOutcome> {
   const home = await createHome('cli');
   try {
     await mkdir(path.join(home, '.codex'));
-    await writeFile(path.join(home, '.codex', 'config.toml'), configuration(run.modelUrl));
+    await writeFile(
+      path.join(home, '.codex', 'config.toml'),
+      configuration(run.modelUrl) + (run.configuration ?? ''),
+    );
     return await runToExit(binary, run, home);
   } finally {
     await rm(home, { recursive: true, force: true });
