@@ -2,6 +2,7 @@ import { connect, pipelined, roundTrip } from './calls.ts';
 import { bulk, streams } from './echoes.ts';
 import { memory, startUp } from './executor.ts';
 import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
+import { httpLatency, httpParallel, httpStream } from './http.ts';
 import type { Row } from './row.ts';
 import { input, lines, output } from './transfers.ts';
 
@@ -18,6 +19,9 @@ export const ALL_ROWS: readonly Row[] = [
   input,
   bulk,
   streams,
+  httpLatency,
+  httpParallel,
+  httpStream,
   connect,
   startUp,
   memory,
