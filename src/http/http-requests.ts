@@ -6,6 +6,7 @@ import { type Dialled, type Resolve, dial, systemResolve } from './dial.ts';
 import { EgressPolicy, type EgressOptions } from './egress.ts';
 import { httpFailure } from './failure.ts';
 import { type HttpAnswer, HttpRequest } from './http-request.ts';
+import type * as Sender from './send.ts';
 import { type OutgoingRequest, outgoingRequest, redirected } from './outgoing-request.ts';
 import { UploadBody } from './upload-body.ts';
 
@@ -25,6 +26,7 @@ export class HttpRequests {
   readonly #egress: EgressPolicy;
   readonly #resolve: Resolve;
   #authorities: SecureContext | undefined;
+  #sender: Promise<typeof Sender> | undefined;
 
   constructor(options: HttpOptions) {
     this.#env = options.env;
@@ -46,7 +48,8 @@ export class HttpRequests {
   async #send(first: OutgoingRequest, follow: boolean, signal: AbortSignal): Promise<HttpAnswer> {
     const started = performance.now();
     // undici takes a tenth of a second to load, which only executors that make requests spend.
-    const { send } = await import('./send.ts');
+    this.#sender ??= import('./send.ts');
+    const { send } = await this.#sender;
     let request = first;
     for (let redirects = 0; ; redirects++) {
       signal.throwIfAborted();

@@ -169,9 +169,9 @@ export const limits = {
   /** The same for all requests of a connection that are under way. */
   httpBufferedTotalBytes: 256 * MiB,
   /** Bytes of a streamed body that wait for the client; with more of them the origin is no longer read. */
-  httpBodyAheadBytes: 256 * KiB,
-  /** Bytes of one http/request/bodyDelta. Few large ones: clients in the field give up on a body with 256 that wait. */
-  httpDeltaBytes: 256 * KiB,
+  httpBodyAheadBytes: 128 * KiB,
+  /** Bytes of one http/request/bodyDelta. Clients in the field give up on a body of which 256 wait, so they are no smaller than need be. */
+  httpDeltaBytes: 64 * KiB,
   /** Addresses of one name that are tried. */
   httpAddresses: 16,
 
