@@ -22,12 +22,14 @@ export class UploadBody implements AsyncIterable<Uint8Array> {
   }
 
   /** Resolves when the bytes are on their way. Called one at a time. */
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#state !== 'open') throw this.#failure;
-    const piece = { bytes, taken: Promise.withResolvers<void>() };
-    this.#piece = piece;
-    this.#wanted.resolve();
-    await piece.taken.promise;
+  async write(blocks: readonly Uint8Array[]): Promise<void> {
+    for (const bytes of blocks) {
+      if (this.#state !== 'open') throw this.#failure;
+      const piece = { bytes, taken: Promise.withResolvers<void>() };
+      this.#piece = piece;
+      this.#wanted.resolve();
+      await piece.taken.promise;
+    }
   }
 
   /** Everything has come. */

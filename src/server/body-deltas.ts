@@ -49,10 +49,8 @@ export class BodyDeltas {
     while (this.#peer.closed === undefined && this.#peer.unsentBytes >= limits.outboxHighBytes) {
       await new Promise<void>((resolve) => void (this.#wake = resolve));
     }
-    this.#peer.notifyText(
-      'http/request/bodyDelta',
-      `{"requestId":${JSON.stringify(this.#requestId)},"seq":${this.#seq++},"deltaBase64":"${bytes.toString('base64')}","done":false,"error":null}`,
-    );
+    const members = `"requestId":${JSON.stringify(this.#requestId)},"seq":${this.#seq++},"done":false,"error":null`;
+    this.#peer.notifyChunk('http/request/bodyDelta', members, bytes, 'deltaBase64');
     this.#sentBytes += bytes.length;
   }
 
