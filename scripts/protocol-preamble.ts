@@ -97,6 +97,7 @@ neither consumes anything. A client that is slow or away loses nothing until a l
   \`stream/finish\`. A wrong digest makes the request fail. The stream is gone when the request has ended.
 * The executor frames bodies and manages the connection itself: \`connection\`, \`keep-alive\`, \`transfer-encoding\`, \`upgrade\`, \`expect\` and
   \`proxy-connection\` of the caller are left out, and a \`content-length\` must be true.
+* With \`upgrade\` the executor asks for another protocol on the connection. After a status 101 both streams carry its bytes: a WebSocket, say.
 * Redirects are followed ten times at most: 301, 302 and 303 as GET without a body, 307 and 308 as they were. To another origin go neither
   \`authorization\`, \`cookie\`, \`host\` nor what came from a variable.
 * Requests of a connection end with it. \`http/cancel\` ends them one by one.`;

@@ -23,6 +23,8 @@ export interface HttpRequestOptions {
   readonly redirectPolicy?: 'follow' | 'stop';
   /** A socket of the environment to connect to, an absolute path. */
   readonly unixSocket?: string;
+  /** Another protocol for the connection, such as websocket: with status 101, `body` and the body of the answer are its bytes. */
+  readonly upgrade?: string;
   readonly sandbox?: WireParams<'http/request'>['sandbox'];
   readonly signal?: AbortSignal;
 }
@@ -77,7 +79,16 @@ export class RemoteHttp {
   }
 
   #params(options: HttpRequestOptions, requestId: string): WireParams<'http/request'> {
-    const { url, method = 'GET', headers = [], timeoutMs, redirectPolicy, unixSocket, sandbox } = options;
+    const {
+      url,
+      method = 'GET',
+      headers = [],
+      timeoutMs,
+      redirectPolicy,
+      unixSocket,
+      sandbox,
+      upgrade,
+    } = options;
     return {
       requestId,
       method,
@@ -87,6 +98,7 @@ export class RemoteHttp {
       ...(redirectPolicy !== undefined && { redirectPolicy }),
       ...(unixSocket !== undefined && { unixSocket: this.#path(unixSocket) }),
       ...(sandbox !== undefined && { sandbox }),
+      ...(upgrade !== undefined && { upgrade }),
     };
   }
 

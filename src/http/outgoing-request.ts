@@ -17,9 +17,14 @@ export interface OutgoingRequest {
   /** What the header says of a body that is a stream. */
   readonly contentLength: number | undefined;
   readonly unixSocket: Buffer | undefined;
+  /** Another protocol for the connection; `body` is what goes to it then. */
+  readonly upgrade: string | undefined;
 }
 
-type RequestParams = Pick<Params<'http/request'>, 'method' | 'url' | 'headers' | 'bodyBase64' | 'unixSocket'>;
+type RequestParams = Pick<
+  Params<'http/request'>,
+  'method' | 'url' | 'headers' | 'bodyBase64' | 'unixSocket' | 'upgrade'
+>;
 type Variables = Readonly<Record<string, string>>;
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -76,6 +81,7 @@ export function outgoingRequest(
     body: stream ?? bodyBase64 ?? undefined,
     contentLength: contentLength(given, stream === undefined ? (bodyBase64?.length ?? 0) : undefined),
     unixSocket: unixSocket?.bytes,
+    upgrade: params.upgrade ?? undefined,
   };
 }
 

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { type Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { Client, type Dispatcher } from 'undici';
 import type { HttpField } from '../protocol/http-field.ts';
 import { limits } from '../protocol/limits.ts';
@@ -26,11 +28,12 @@ export async function send(
     bodyTimeout: 0,
     maxHeaderSize: limits.httpHeaderBytes,
   });
-  const exchange = new Exchange(client, socket, signal);
+  const { upgrade } = request;
+  const exchange = new Exchange(client, socket, signal, upgrade === undefined ? undefined : request.body);
   const host = request.fields.find(({ name }) => name === 'host');
   const headers = request.fields.flatMap(({ name, value }) => [name, asBytes(value)]);
   if (host === undefined) headers.push('host', request.url.host);
-  if (request.contentLength !== undefined && request.body !== undefined) {
+  if (request.contentLength !== undefined && request.body !== undefined && upgrade === undefined) {
     headers.push('content-length', String(request.contentLength));
   }
   client.dispatch(
@@ -38,9 +41,11 @@ export async function send(
       method: request.method,
       path: request.url.pathname + request.url.search,
       headers,
-      body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & null,
+      body: (upgrade === undefined ? (request.body ?? null) : null) as Dispatcher.DispatchOptions['body'] &
+        null,
       // The connection is for this request alone, and the server may know.
       reset: true,
+      ...(upgrade !== undefined && { upgrade }),
     },
     exchange,
   );
@@ -60,13 +65,22 @@ class Exchange implements Dispatcher.DispatchHandler {
   #socketError: Error | undefined;
   #ended = false;
   readonly #body: ResponseBody;
+  readonly #outgoing: OutgoingRequest['body'] | undefined;
+  #tunnel: Duplex | undefined;
 
-  constructor(client: Client, socket: Socket, signal: AbortSignal) {
+  /** `outgoing`: what goes to the other side when the connection has another protocol. */
+  constructor(
+    client: Client,
+    socket: Socket,
+    signal: AbortSignal,
+    outgoing: OutgoingRequest['body'] | undefined,
+  ) {
     this.#client = client;
+    this.#outgoing = outgoing;
     this.#signal = signal;
     this.#body = new ResponseBody({
-      pause: () => this.#controller?.pause(),
-      resume: () => this.#controller?.resume(),
+      pause: () => void (this.#tunnel?.pause() ?? this.#controller?.pause()),
+      resume: () => void (this.#tunnel?.resume() ?? this.#controller?.resume()),
       abandon: () => this.#end(),
     });
     // Before undici, which takes a reset for the end of a body without a length.
@@ -88,6 +102,23 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, bytes: Buffer): void {
     this.#body.push(bytes);
+  }
+
+  /** The connection has another protocol: the body is what comes on it, until it ends. */
+  onRequestUpgrade(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    socket: Duplex,
+  ): void {
+    this.#tunnel = socket;
+    socket.on('error', (error) => this.#fail(error));
+    socket.on('data', (bytes: Buffer) => this.#body.push(bytes));
+    socket.on('end', () => this.#body.finish([]));
+    socket.on('close', () => this.#fail(this.#socketError));
+    this.answer.resolve({ status, headers: fields(controller.rawHeaders), body: this.#body });
+    // Its failure is that of the socket, or of the body, whose sender knows it.
+    pipeline(Readable.from(this.#outgoing ?? []), socket).catch(() => {});
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
@@ -112,6 +143,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#ended) return;
     this.#ended = true;
     this.#signal.removeEventListener('abort', this.#abort);
+    this.#tunnel?.destroy();
     this.#client.destroy(over).catch(() => {});
   }
 }

@@ -58,6 +58,14 @@ const RequestParams = z.object({
     description:
       'Extension: opens this stream to the executor, at once; stream/write and stream/finish give the body in place of bodyBase64.',
   }),
+  upgrade: z
+    .string()
+    .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z/]{1,64}$/, 'must be the name of a protocol')
+    .nullish()
+    .meta({
+      description:
+        'Extension: asks for another protocol on the connection, such as websocket. With status 101 both streams, which it needs, carry its bytes.',
+    }),
   unixSocket: Path.nullish().meta({
     description: 'Extension: the socket to connect to. The URL gives path and Host.',
   }),

@@ -40,6 +40,9 @@ export class ConnectionHttp {
     if (bodyStreamId != null && params.bodyBase64 != null) {
       throw invalidParams('http/request takes bodyBase64 or bodyStreamId, not both');
     }
+    if (params.upgrade != null && (responseStreamId == null || bodyStreamId == null)) {
+      throw invalidParams('http/request with upgrade needs responseStreamId and bodyStreamId');
+    }
     if (streamResponse && this.#deltas.has(requestId)) {
       throw invalidParams(
         `http/request streamResponse requestId ${JSON.stringify(requestId)} is already active`,

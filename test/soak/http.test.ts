@@ -81,7 +81,7 @@ async function drained(response: ServerResponse): Promise<void> {
 
 interface Watched extends Disposable {
   readonly start: number;
-  most(): number;
+  readonly most: () => number;
 }
 
 function watch(executor: ListeningExecutor): Watched {

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 
 import type { HttpField } from '../../src/protocol/http-field.ts';
-import type { Event, Result, ServerNotification, WireParams } from '../../src/protocol/methods.ts';
+import type { Event, ServerNotification, WireParams } from '../../src/protocol/methods.ts';
 import { requests, serverNotifications } from '../../src/protocol/methods.ts';
 import type { WireClient } from './conformance-wire.ts';
 
@@ -34,7 +34,7 @@ export async function exchange(client: WireClient, mode: Mode, request: RequestP
   const before = client.texts.length;
   const answer = await client.request('http/request', { ...request, requestId, ...more });
   if (answer.error !== undefined) return { code: answer.error.code, message: answer.error.message };
-  const head = requests['http/request'].result.parse(answer.result) as Result<'http/request'>;
+  const head = requests['http/request'].result.parse(answer.result);
   const known = { status: head.status, headers: head.headers, url: head.url };
   if (mode === 'buffered') {
     return { ...known, body: Buffer.from(head.bodyBase64), trailers: head.trailers ?? [] };

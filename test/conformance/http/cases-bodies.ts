@@ -1,12 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import path from 'node:path';
 
 import { expect } from 'vitest';
+import { WebSocketServer } from 'ws';
 
 import { limits } from '../../../src/protocol/limits.ts';
 import { type WireClient, base64 } from '../../support/conformance-wire.ts';
 import { deltasOf, events, exchange, lastDelta } from '../../support/http-exchange.ts';
 import { Origin, bytesOf, until } from '../../support/http-origin.ts';
+import { portOf } from '../../support/reference.ts';
 import { MiB } from '../../support/transfer-view.ts';
 import type { Topic } from '../case.ts';
 
@@ -284,6 +287,76 @@ export const bodies: Topic = {
           url: `http://inside/redirect/302/${encodeURIComponent('http://127.0.0.1:1/')}`,
         });
         expect(away).toMatchObject({ code: -32603 });
+      },
+    },
+    {
+      id: 'HTTP-B14',
+      title: 'a WebSocket of the environment is reached through both streams',
+      covers: ['http/request', 'stream/write', 'stream/data', 'stream/end'],
+      run: async (context) => {
+        const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+        server.on('connection', (socket) => {
+          socket.on('message', (text: Buffer) => socket.send(`echo of ${text.toString()}`));
+        });
+        await once(server, 'listening');
+        try {
+          const client = await context.open();
+          const [bodyStreamId, responseStreamId] = [randomUUID(), randomUUID()];
+          const answer = await client.call('http/request', {
+            requestId: 'websocket',
+            method: 'GET',
+            url: `http://127.0.0.1:${portOf(server)}/`,
+            headers: [
+              { name: 'sec-websocket-version', value: '13' },
+              { name: 'sec-websocket-key', value: 'dGhlIHNhbXBsZSBub25jZQ==' },
+            ],
+            upgrade: 'websocket',
+            bodyStreamId,
+            responseStreamId,
+          });
+          expect(answer).toMatchObject({ status: 101 });
+          const accept = answer.headers.find(({ name }) => name === 'sec-websocket-accept');
+          expect(accept?.value).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
+          // A text frame and a close frame, with a mask of zeros.
+          const frame = Buffer.concat([Buffer.from([0x81, 0x85, 0, 0, 0, 0]), Buffer.from('hello')]);
+          const close = Buffer.from([0x88, 0x80, 0, 0, 0, 0]);
+          const write = (offset: number, bytes: Buffer) =>
+            client.call('stream/write', { streamId: bodyStreamId, offset, chunk: bytes.toString('base64') });
+          await write(0, frame);
+          const [first] = await client.waitFor('the echo', () => {
+            const found = events(client, 'stream/data');
+            return found.length > 0 ? found : undefined;
+          });
+          expect(
+            Buffer.from(first?.chunk ?? [])
+              .subarray(2)
+              .toString(),
+          ).toBe('echo of hello');
+          await write(frame.length, close);
+          await client.waitFor('the end', () => events(client, 'stream/end')[0]);
+        } finally {
+          server.close();
+        }
+      },
+    },
+    {
+      id: 'HTTP-B15',
+      title: 'an upgrade that is refused is an answer like any other, and needs both streams',
+      covers: ['http/request', 'stream/data', 'stream/end'],
+      run: async (context) => {
+        await using origin = await Origin.start();
+        const client = await context.open();
+        const request = { requestId: 'no', method: 'GET', url: `${origin.url}/plain`, upgrade: 'websocket' };
+        expect(await client.refused('http/request', request)).toMatchObject({ code: -32602 });
+        const answer = await client.call('http/request', {
+          ...request,
+          bodyStreamId: 'up',
+          responseStreamId: 'down',
+        });
+        expect(answer.status).toBe(200);
+        await client.waitFor('the end', () => events(client, 'stream/end')[0]);
+        expect(Buffer.from(events(client, 'stream/data')[0]?.chunk ?? []).toString()).toBe('content');
+        expect(origin.seen[0]?.headers.get('upgrade')).toBe('websocket');
       },
     },
     {

@@ -119,9 +119,13 @@ const list: readonly Refusal[] = [
 ];
 
 /** What is refused, or fails before anything is sent. */
-export const refusals: readonly Row[] = list.map(({ change, code = -32602, ...row }) => ({
-  ...row,
-  title: `${row.title} is refused`,
-  params: (origin) => ({ method: 'GET', url: `${origin.url}/plain`, ...change }) as RequestParams,
-  expected: { code, requests: 0 },
-}));
+export const refusals: readonly Row[] = list.map(toRow);
+
+function toRow({ change, code = -32602, title, ...row }: Refusal): Row {
+  return {
+    ...row,
+    title: `${title} is refused`,
+    params: (origin) => ({ method: 'GET', url: `${origin.url}/plain`, ...change }),
+    expected: { code, requests: 0 },
+  };
+}
