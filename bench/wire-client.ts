@@ -12,8 +12,8 @@ export interface ProcessRequest {
 
 /** Of all results, the only members that a row looks at. */
 interface Result {
-  readonly status?: string;
   readonly chunk?: string;
+  readonly status?: string | number;
 }
 
 interface Message {
@@ -22,6 +22,12 @@ interface Message {
   readonly params?: ProcessEvent;
   readonly result?: Result;
   readonly error?: { readonly code: number; readonly message: string };
+}
+
+interface Delta {
+  readonly deltaBase64?: string;
+  readonly done?: boolean;
+  readonly error?: string | null;
 }
 
 /** The executor answered with an error. */
@@ -43,6 +49,7 @@ const POSTPONE_ABOVE_BYTES = 1_024;
 /** How both executors begin an output; anything written differently is parsed at once as well. */
 const OUTPUT_HEAD = /^\{"method":"process\/output","params":\{"processId":"([\w-]+)","seq":(\d+),/u;
 const OUTPUT_HEAD_BYTES = 200;
+const DELTA_HEAD = '{"method":"http/request/bodyDelta"';
 
 /** One count for all connections: an id is then unique in every session. */
 let lastProcess = 0;
@@ -54,13 +61,17 @@ export class WireClient {
   readonly #socket: WebSocket;
   readonly #calls = new Map<number, { method: string; settle: PromiseWithResolvers<Result> }>();
   readonly #runs = new Map<string, ProcessRun>();
+  /** Of the one body that is streamed at a time. */
+  #body: { readonly deltas: Buffer[]; readonly end: PromiseWithResolvers<void> } | undefined;
   readonly #deadline: NodeJS.Timeout;
   #lastId = 0;
   #failure: Error | undefined;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.on('message', (data: Buffer) => this.#receive(postpone(data) ?? JSON.parse(data.toString())));
+    socket.on('message', (data: Buffer) => {
+      if (!this.#keepDelta(data)) this.#receive(postpone(data) ?? JSON.parse(data.toString()));
+    });
     socket.on('close', (code) => this.#fail(new Error(`the connection ended with ${code}`)));
     // `close` follows and tells the calls.
     socket.on('error', () => undefined);
@@ -109,6 +120,20 @@ export class WireClient {
     return { id, run, started };
   }
 
+  /** Streams the body of an http/request. What is answered puts it together, which is not for the clock to count. */
+  async stream(params: object): Promise<() => Buffer> {
+    const body = { deltas: [] as Buffer[], end: Promise.withResolvers<void>() };
+    body.end.promise.catch(() => undefined);
+    this.#body = body;
+    await this.call('http/request', { ...params, streamResponse: true });
+    await body.end.promise;
+    const bytes = (text: Buffer): Buffer => {
+      const { deltaBase64 = '' } = (JSON.parse(text.toString()) as { params: Delta }).params;
+      return Buffer.from(deltaBase64, 'base64');
+    };
+    return () => Buffer.concat(body.deltas.map(bytes));
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#deadline);
     this.#socket.terminate();
@@ -116,6 +141,19 @@ export class WireClient {
 
   #send(message: object): void {
     this.#socket.send(JSON.stringify(message));
+  }
+
+  /** Takes a delta of a body as it is. Only the last one, which is short, is read. */
+  #keepDelta(data: Buffer): boolean {
+    const body = this.#body;
+    if (body === undefined || !data.toString('latin1', 0, DELTA_HEAD.length).startsWith(DELTA_HEAD))
+      return false;
+    body.deltas.push(data);
+    if (data.length > POSTPONE_ABOVE_BYTES) return true;
+    const { done, error } = (JSON.parse(data.toString()) as { params: Delta }).params;
+    if (error != null) body.end.reject(new Error(`the body failed: ${error}`));
+    else if (done === true) body.end.resolve();
+    return true;
   }
 
   #receive(message: Message): void {
@@ -135,6 +173,7 @@ export class WireClient {
     this.#failure ??= reason;
     for (const call of this.#calls.values()) call.settle.reject(reason);
     for (const run of this.#runs.values()) run.fail(reason);
+    this.#body?.end.reject(reason);
     this.#calls.clear();
     this.#runs.clear();
   }

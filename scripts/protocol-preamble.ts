@@ -85,4 +85,19 @@ neither consumes anything. A client that is slow or away loses nothing until a l
   name that is not UTF-8 can be given. \`.\` and \`..\` are resolved as text, before any link is followed.
 * A result names a path in the form that the request used.
 * Open files, streams and watches belong to the connection and end with it.
-* Errors of the operating system end with \`(os error N)\`. A path that does not exist is -32004; one that may not be touched is -32600.`;
+* Errors of the operating system end with \`(os error N)\`. A path that does not exist is -32004; one that may not be touched is -32600.
+
+## HTTP
+
+* \`http/request\` is answered when the header of the answer has come, or the whole body where that is not streamed. Every status is a result;
+  an error says that there is no answer.
+* With \`streamResponse\` the body follows as \`http/request/bodyDelta\`, as fast as the connection takes it. The \`requestId\` is taken until the
+  last one. With \`responseStreamId\` it follows as a stream with credit, whose end has digest and trailers.
+* With \`bodyStreamId\` the client sends the body of the request by \`stream/write\` at once, without waiting for an answer, and ends it by
+  \`stream/finish\`. A wrong digest makes the request fail. The stream is gone when the request has ended.
+* The executor frames bodies and manages the connection itself: \`connection\`, \`keep-alive\`, \`transfer-encoding\`, \`upgrade\`, \`expect\` and
+  \`proxy-connection\` of the caller are left out, and a \`content-length\` must be true.
+* With \`upgrade\` the executor asks for another protocol on the connection. After a status 101 both streams carry its bytes: a WebSocket, say.
+* Redirects are followed ten times at most: 301, 302 and 303 as GET without a body, 307 and 308 as they were. To another origin go neither
+  \`authorization\`, \`cookie\`, \`host\` nor what came from a variable.
+* Requests of a connection end with it. \`http/cancel\` ends them one by one.`;

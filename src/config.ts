@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AccessSettings, accessModes, accessSettings } from './access/settings.ts';
+import { EgressRuleError, checkEgressRules } from './http/egress.ts';
 import { type AdjustableLimit, parseLimit } from './protocol/limit-settings.ts';
 import { limits } from './protocol/limits.ts';
 import { logLevels } from './telemetry/logger.ts';
@@ -46,6 +47,22 @@ const Weaker = z
   .union([z.array(z.string()), z.string().transform((text) => text.split(',').map((name) => name.trim()))])
   .pipe(z.array(z.enum(['protected-metadata'], 'only "protected-metadata" can be given up')));
 
+/** Rules of the egress policy with commas between. An empty text is an empty list, which is not the same as none. */
+const Rules = z.string().transform((text, context) => {
+  const rules = text
+    .split(',')
+    .map((rule) => rule.trim())
+    .filter((rule) => rule !== '');
+  try {
+    checkEgressRules(rules);
+    return rules;
+  } catch (error) {
+    if (!(error instanceof EgressRuleError)) throw error;
+    context.issues.push({ code: 'custom', input: undefined, message: error.message });
+    return z.NEVER;
+  }
+});
+
 const ServeConfig = z.strictObject({
   listen: z.string().default('ws://127.0.0.1:0').transform(parseListen),
   logLevel: z.enum(logLevels).default('warn'),
@@ -73,6 +90,9 @@ const ServeConfig = z.strictObject({
     .min(1)
     .transform((folder) => resolve(folder)),
   allowWeaker: Weaker.default([]),
+  httpAllow: Rules.optional(),
+  httpDeny: Rules.optional(),
+  httpAllowMetadata: Switch.optional(),
 });
 
 type Checked = z.output<typeof ServeConfig>;
@@ -103,6 +123,9 @@ const variables = {
   bubblewrap: 'EXEC_SERVER_BUBBLEWRAP',
   stateDir: 'EXEC_SERVER_STATE_DIR',
   allowWeaker: 'EXEC_SERVER_ALLOW_WEAKER',
+  httpAllow: 'EXEC_SERVER_HTTP_ALLOW',
+  httpDeny: 'EXEC_SERVER_HTTP_DENY',
+  httpAllowMetadata: 'EXEC_SERVER_HTTP_ALLOW_METADATA',
 } as const satisfies Partial<Record<keyof Checked, string>>;
 
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */

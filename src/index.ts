@@ -6,6 +6,8 @@ export {
   CompletionUnknownError,
   type ConnectOptions,
   type ConnectionEvent,
+  type EnvironmentFetch,
+  type EnvironmentRequestInit,
   ExecClient,
   type ExecutorCommand,
   type Exit,
@@ -16,10 +18,13 @@ export {
   type GrepMatch,
   type GrepOptions,
   type GrepSummary,
+  type HttpRequestOptions,
+  type HttpResponse,
   type OutputView,
   type ProcessAttachments,
   type RemoteFiles,
   type RemoteGrep,
+  type RemoteHttp,
   type RemoteProcess,
   type RemoteWatch,
   type StartOptions,
@@ -33,6 +38,7 @@ export {
 } from './client/exec-client.ts';
 export { type Authenticator, type Principal, createAuthenticator } from './access/authenticator.ts';
 export type { AccessSettings } from './access/settings.ts';
+export { type EgressOptions, EgressRuleError } from './http/egress.ts';
 export { type LocalExecutor, connectLocal } from './environments/local.ts';
 export { type ErrorName, RpcError, errorCodes } from './protocol/errors.ts';
 export type { LimitSettings } from './protocol/limit-settings.ts';

@@ -2,6 +2,7 @@ import { connect, pipelined, roundTrip } from './calls.ts';
 import { bulk, streams } from './echoes.ts';
 import { memory, startUp } from './executor.ts';
 import { parallelSpawns, ptyEcho, ptySpawn, spawn } from './processes.ts';
+import { httpLatency, httpParallel, httpStream } from './http.ts';
 import type { Row } from './row.ts';
 import { sandboxedSpawn } from './sandbox.ts';
 import { sandboxedRead, sandboxedWrite } from './sandbox-files.ts';
@@ -23,6 +24,9 @@ export const ALL_ROWS: readonly Row[] = [
   sandboxedSpawn,
   sandboxedRead,
   sandboxedWrite,
+  httpLatency,
+  httpParallel,
+  httpStream,
   connect,
   startUp,
   memory,

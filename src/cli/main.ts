@@ -19,6 +19,7 @@ Examples:
   exec-server cp -r --url ws://127.0.0.1:8765 ./project env:/work/project
   exec-server cat --url ws://127.0.0.1:8765 /etc/os-release
   exec-server doctor                               what sandboxes are enforced by here
+  exec-server curl --url ws://127.0.0.1:8765 http://localhost:3000/health
   exec-server schema > protocol.json               JSON Schemas of the protocol
 `;
 
@@ -65,6 +66,12 @@ export async function main(args: readonly string[]): Promise<number> {
       '--detached-session-seconds <n>',
       'how long a session waits for its client to come back (default: 80)',
     )
+    .option(
+      '--http-allow <rules>',
+      'where HTTP requests may go: names, addresses, networks, groups, with ports; commas between (default: any)',
+    )
+    .option('--http-deny <rules>', 'where they may not go; stronger than --http-allow')
+    .option('--http-allow-metadata', 'let them reach link-local addresses and metadata services')
     .action(async (flags: Record<string, unknown>) => {
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
@@ -104,6 +111,21 @@ export async function main(args: readonly string[]): Promise<number> {
         import('../config.ts'),
       ]);
       status = await doctor(serveConfig(flags, ownVariables()), { json: json === true });
+    });
+  reaching(program.command('curl <address>'))
+    .description('make an HTTP request from inside the environment and write the body of its answer')
+    .option('-X, --request <method>', 'GET if absent, POST with --data')
+    .option('-H, --header <line>', 'a header, "name: value"; may be repeated', append)
+    .option('-d, --data <text>', 'the body; @file sends a file of this machine, @- standard input')
+    .option('-i, --include', 'write status and header before the body')
+    .option('-L, --location', 'follow redirects')
+    .option('-f, --fail', 'a status of 400 or more ends with exit status 22')
+    .option('-o, --output <file>', 'write to a file of this machine')
+    .option('-m, --max-time <seconds>', 'give up after this time', seconds)
+    .option('--unix-socket <path>', 'connect to this socket of the environment')
+    .action(async (address: string, flags: object) => {
+      const { curl } = await import('./curl.ts');
+      status = await curl(address, flags);
     });
 
   program

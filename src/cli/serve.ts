@@ -27,6 +27,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     bubblewrap: config.bubblewrap,
     stateDirectory: config.stateDir,
     allowWeaker: config.allowWeaker,
+    egress: { allow: config.httpAllow, deny: config.httpDeny, allowMetadata: config.httpAllowMetadata },
   });
   const stopped = stopSignal();
   if (config.listen.kind === 'stdio') {

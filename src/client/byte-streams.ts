@@ -4,7 +4,7 @@ import { limits } from '../protocol/limits.ts';
 import type { Event, Result } from '../protocol/methods.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { toError } from '../support/to-error.ts';
-import type { Call } from './call.ts';
+import type { Call, CallOptions } from './call.ts';
 
 /** Writes under way at a time: enough to hide the delay of a long road. */
 const writesAhead = 32;
@@ -74,12 +74,17 @@ export class ByteStreams {
     }
   }
 
-  async openWriter(opener: (streamId: string) => Promise<unknown>): Promise<StreamWriter> {
+  /** `writeTimeoutMs`: how long one write may wait; as long as any call if absent. */
+  async openWriter(
+    opener: (streamId: string) => Promise<unknown>,
+    writeTimeoutMs?: number,
+  ): Promise<StreamWriter> {
     const streamId = randomUUID();
     const writer: StreamWriter = new StreamWriter(
       this.#call,
       streamId,
       () => void this.#writers.delete(writer),
+      writeTimeoutMs,
     );
     // Before the request, so that it is never a writer of a connection that is gone.
     this.#writers.add(writer);
@@ -105,6 +110,7 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
   #end: Event<'stream/end'> | undefined;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
+  readonly #ended = Promise.withResolvers<void>();
 
   constructor(streamId: string, call: Call, onEnd: () => void) {
     this.#streamId = streamId;
@@ -115,6 +121,11 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
   /** What the executor said at the end; undefined before. */
   get end(): Event<'stream/end'> | undefined {
     return this.#end;
+  }
+
+  /** Resolves when nobody takes anything any more. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   receive(event: StreamEvent): void {
@@ -162,6 +173,7 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
   /** Nobody takes what is left. */
   cancel(): void {
     this.#onEnd();
+    this.#ended.resolve();
     if (this.#end === undefined) this.#call('stream/cancel', { streamId: this.#streamId }).catch(() => {});
   }
 
@@ -184,16 +196,18 @@ export class StreamWriter {
   readonly #call: Call;
   readonly #streamId: string;
   readonly #onEnd: () => void;
+  readonly #options: CallOptions;
   readonly #hash = createHash('sha256');
   readonly #ahead = new Set<Promise<void>>();
   #sent = 0;
   #failure: Error | undefined;
   #isGone = false;
 
-  constructor(call: Call, streamId: string, onEnd: () => void) {
+  constructor(call: Call, streamId: string, onEnd: () => void, writeTimeoutMs: number | undefined) {
     this.#call = call;
     this.#streamId = streamId;
     this.#onEnd = onEnd;
+    this.#options = writeTimeoutMs === undefined ? {} : { timeoutMs: writeTimeoutMs };
   }
 
   get sent(): number {
@@ -240,11 +254,8 @@ export class StreamWriter {
   #send(part: Uint8Array): void {
     this.#hash.update(part);
     const chunk = Buffer.from(part.buffer, part.byteOffset, part.length).toString('base64');
-    const write: Promise<void> = this.#call('stream/write', {
-      streamId: this.#streamId,
-      offset: this.#sent,
-      chunk,
-    })
+    const params = { streamId: this.#streamId, offset: this.#sent, chunk };
+    const write: Promise<void> = this.#call('stream/write', params, this.#options)
       .then(
         () => {},
         (error: unknown) => void (this.#failure ??= toError(error)),

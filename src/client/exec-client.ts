@@ -9,9 +9,11 @@ import type { CloseReason, Transport } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
 import type { Call, CallOptions } from './call.ts';
 import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
+import { type EnvironmentFetch, environmentFetch } from './fetch.ts';
 import { FileEvents } from './file-events.ts';
 import { type Receivers, deliver } from './notifications.ts';
 import { RemoteFiles } from './remote-files.ts';
+import { RemoteHttp } from './remote-http.ts';
 import type { RemoteProcess } from './remote-process.ts';
 import { type AttachOptions, RemoteProcesses } from './remote-processes.ts';
 import { type ConnectionEvent, SessionLink } from './session-link.ts';
@@ -19,6 +21,7 @@ import { type Token, bearerHeader } from './token.ts';
 
 export { CompletionUnknownError } from './completion-unknown-error.ts';
 export type { ExecutorCommand } from './dial.ts';
+export type { EnvironmentFetch, EnvironmentRequestInit } from './fetch.ts';
 export { OutputLostError } from './output-lost-error.ts';
 export type { OutputChunk, OutputView } from './output-view.ts';
 export type { RemoteFiles, TransferOptions, TransferProgress, TransferSummary } from './remote-files.ts';
@@ -30,6 +33,7 @@ export type {
   GrepSummary,
   RemoteGrep,
 } from './remote-search.ts';
+export type { HttpRequestOptions, HttpResponse, RemoteHttp } from './remote-http.ts';
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, ProcessAttachments, RemoteProcess, WriteOutcome } from './remote-process.ts';
 export type { AttachOptions } from './remote-processes.ts';
@@ -95,6 +99,15 @@ export class ExecClient implements AsyncDisposable {
   readonly #fileEvents = new FileEvents(this.#boundCall);
   /** The files of the environment. */
   readonly files = new RemoteFiles(this.#boundCall, this.#fileEvents, (path) => this.#path(path));
+  /** HTTP from inside the environment. */
+  readonly http = new RemoteHttp(
+    this.#boundCall,
+    this.#fileEvents.streams,
+    (path) => this.#path(path),
+    () => this.environment?.capabilities?.execServer?.methods.includes('http/cancel') ?? false,
+  );
+  /** The same as `fetch`: its requests are made there. */
+  readonly fetch: EnvironmentFetch = environmentFetch(this.http);
 
   private constructor(address: Address, options: ConnectOptions) {
     this.#options = options;
@@ -105,6 +118,7 @@ export class ExecClient implements AsyncDisposable {
     const receivers: Receivers = {
       ...this.#processes.receivers,
       ...this.#fileEvents.receivers,
+      'http/request/bodyDelta': (event) => this.http.receive(event),
       'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
     };
     // A command's executor ends with its connection, and a transport is there once.
@@ -120,7 +134,10 @@ export class ExecClient implements AsyncDisposable {
       {
         onNotification: (method, params) => deliver(receivers, method, params),
         cursors: () => this.#processes.cursors(),
-        onInterrupted: (error) => this.#fileEvents.fail(error),
+        onInterrupted: (error) => {
+          this.#fileEvents.fail(error);
+          this.http.fail(error);
+        },
         onResumed: (link, unknown, signal) => this.#processes.resumed(link, unknown, signal),
         onConnection: (event) => options.onConnection?.(event),
         onEnd: (reason, error) => {

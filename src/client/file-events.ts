@@ -9,7 +9,10 @@ import { RemoteWatch } from './remote-watch.ts';
 export class FileEvents {
   readonly streams: ByteStreams;
   readonly searches: RemoteSearches;
-  readonly receivers: Pick<Receivers, Exclude<keyof Receivers, `${'process' | 'environment'}/${string}`>>;
+  readonly receivers: Pick<
+    Receivers,
+    Exclude<keyof Receivers, `${'process' | 'environment' | 'http'}/${string}`>
+  >;
   readonly #call: Call;
   readonly #watches = new Map<string, RemoteWatch>();
 

@@ -14,6 +14,8 @@ export interface ByteSink {
   write(parts: readonly Uint8Array[]): Promise<void>;
   /** Everything has come: makes it last. */
   commit(): Promise<{ readonly entries?: number }>;
+  /** Ends a write that waits for others. For a sink whose writes do; after a commit it does nothing. */
+  abort?(): void;
   /** After `commit`, or instead of it. */
   dispose(): Promise<void>;
 }

@@ -27,6 +27,11 @@ const stripped = new Set([
   'EXEC_SERVER_TOKEN',
 ]);
 
+/** The executor's own variables without those. */
+export function withoutSwitches(own: Variables): Variables {
+  return Object.fromEntries(Object.entries(own).filter(([name]) => !stripped.has(name.toUpperCase())));
+}
+
 /** The variables of a process: exactly these, and nothing of the executor's beyond what the policy lets through. */
 export function childVariables(
   own: Variables,

@@ -89,7 +89,7 @@ export const limits = {
   /** Entries that it may be asked to examine. */
   walkEntries: 50_000,
   /** Streams of one connection that are open at a time. */
-  streams: 32,
+  streams: 128,
   /** Bytes of one stream/data: as base64 still a small object for the collector, so that bulk transfers make no long pauses. */
   streamChunkBytes: 64 * KiB,
   /** Bytes that a stream takes from its file, or gives to it, at once: each time is a turn of the thread pool, which costs more than the copying. */
@@ -198,6 +198,24 @@ export const limits = {
   fileWorkerMessageBytes: 384 * MiB,
   /** Bytes of what a worker says on standard error that are kept for its obituary. */
   fileWorkerSaidBytes: 4 * KiB,
+  /** Requests of http/request that one connection may have under way; each holds a socket. One beyond is refused. */
+  httpRequests: 256,
+  /** Characters of a requestId, which every http/request/bodyDelta repeats. */
+  httpRequestIdLength: 1024,
+  /** Redirects that are followed. */
+  httpRedirects: 10,
+  /** Bytes of the header of an answer, and of its trailers. */
+  httpHeaderBytes: 256 * KiB,
+  /** Bytes of a body that is answered in one piece: as base64 below messageBytes. What is larger is to be streamed. */
+  httpBufferedBytes: 45 * MiB,
+  /** The same for all requests of a connection that are under way. */
+  httpBufferedTotalBytes: 256 * MiB,
+  /** Bytes of a streamed body that wait for the client; with more of them the origin is no longer read. */
+  httpBodyAheadBytes: 128 * KiB,
+  /** Bytes of one http/request/bodyDelta. Clients in the field give up on a body of which 256 wait, so they are no smaller than need be. */
+  httpDeltaBytes: 64 * KiB,
+  /** Addresses of one name that are tried. */
+  httpAddresses: 16,
 
   /** Milliseconds that changes are collected before they are sent: a save is several events, and takes less. */
   watchWindowMs: 50,

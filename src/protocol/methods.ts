@@ -8,6 +8,7 @@ import {
 } from './environment.ts';
 import { fileRequests } from './file-methods.ts';
 import { MissingChanged } from './file-system.ts';
+import { httpNotifications, httpRequests } from './http.ts';
 import * as events from './process-events.ts';
 import * as process from './process.ts';
 import { Empty, None, type NotificationRow, type RequestRow } from './row.ts';
@@ -134,6 +135,7 @@ export const requests = {
   ...watchRequests,
   ...searchRequests,
   ...transferRequests,
+  ...httpRequests,
 } as const satisfies Record<string, RequestRow>;
 
 /** From the client to the executor. */
@@ -184,6 +186,7 @@ export const serverNotifications = {
       'A path of the fs/watchMissing with this id has appeared, or the present one has gone. The watch is over.',
   },
   ...watchNotifications,
+  ...httpNotifications,
 } as const satisfies Record<string, NotificationRow>;
 
 export type Method = keyof typeof requests;

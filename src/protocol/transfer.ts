@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { limits } from './limits.ts';
 import { Bytes, Count, FilePath } from './primitives.ts';
 import { Common, FollowSymlinks, Mode, TimeMs, flag } from './file-system.ts';
+import { HttpFields } from './http-field.ts';
 import { Empty, type NotificationRow, type RequestRow } from './row.ts';
 
-const StreamId = z
+export const StreamId = z
   .string()
   .min(1)
   .max(64)
@@ -15,7 +16,7 @@ const Sha256 = z
   .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
   .meta({ description: 'Of all bytes of the stream.' });
 
-const CreditBytes = z
+export const CreditBytes = z
   .int()
   .min(limits.streamChunkBytes)
   .max(limits.streamCreditBytes)
@@ -158,6 +159,7 @@ export const transferNotifications = {
       entries: Entries,
       skipped: Count.optional().meta({ description: 'Of an archive: what tar cannot carry.' }),
       skippedUris: z.array(z.string()).optional().meta({ description: 'The first of them.' }),
+      trailers: HttpFields.optional().meta({ description: 'Of the body of an http/request.' }),
     }),
     extension: true,
     summary: 'The stream is complete. The client compares bytes and digest with what it got.',

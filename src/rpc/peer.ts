@@ -93,11 +93,11 @@ export class Peer {
   }
 
   /**
-   * The same for params that are mostly bytes: `members` are the first ones, as JSON, and a last one, `chunk`, is the bytes as base64. Built
+   * The same for params that are mostly bytes: `members` are the first ones, as JSON, and a last one, `name`, is the bytes as base64. Built
    * without the copies that a text would be joined and encoded from: there are thousands a second.
    */
-  notifyChunk(method: string, members: string, bytes: Buffer): void {
-    const head = `{"method":"${method}","params":{${members},"chunk":"`;
+  notifyChunk(method: string, members: string, bytes: Buffer, name = 'chunk'): void {
+    const head = `{"method":"${method}","params":{${members},"${name}":"`;
     const chunk = bytes.toString('base64');
     const headBytes = Buffer.byteLength(head);
     const message = Buffer.allocUnsafe(headBytes + chunk.length + chunkTail.length);

@@ -14,8 +14,10 @@ import { Peer, type RequestContext } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
 import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { HttpRequests } from '../http/http-requests.ts';
 import { ConfinedFiles, type ConfinedShared } from './confined/confined-files.ts';
 import { ConnectionFiles } from './connection-files.ts';
+import { ConnectionHttp } from './connection-http.ts';
 import { ConnectionProcesses } from './connection-processes.ts';
 import { type Handlers, type SessionContext, isFileMethod } from './handlers.ts';
 import type { SessionOwner, SessionRegistry } from './session-registry.ts';
@@ -28,6 +30,7 @@ export interface ConnectionShared {
   readonly handlers: Handlers;
   readonly sandboxes: Sandboxes;
   readonly confined: ConfinedShared;
+  readonly http: HttpRequests;
   readonly environment: SessionContext['environment'];
   readonly draining: () => boolean;
   readonly metrics: SessionContext['metrics'];
@@ -61,6 +64,7 @@ export class Connection implements SessionOwner {
   readonly #files = new ConnectionFiles();
   readonly #streams: Streams;
   readonly #confined: ConfinedFiles;
+  readonly #http: ConnectionHttp;
   #handshake: Handshake = { step: 'connected' };
   #handshakeTimer: NodeJS.Timeout | undefined;
   /** Names of notifications that the client has asked for. */
@@ -79,6 +83,7 @@ export class Connection implements SessionOwner {
         this.#processes.push.resume();
         this.#streams.resume();
         this.#confined.resume();
+        this.#http.resume();
       },
       onClose: (reason: CloseReason) => {
         this.#end(reason);
@@ -91,6 +96,7 @@ export class Connection implements SessionOwner {
     this.#processes = new ConnectionProcesses(randomUUID(), this.#peer, shared.sessions);
     this.#streams = new Streams(this.#peer);
     this.#confined = new ConfinedFiles(shared.confined, this.#peer, this.#files, this.#streams);
+    this.#http = new ConnectionHttp(shared.http, this.#peer, this.#streams);
     const { handshakeMs } = options;
     if (handshakeMs !== undefined)
       this.#handshakeTimer = setTimeout(() => this.#late(handshakeMs), handshakeMs);
@@ -121,6 +127,7 @@ export class Connection implements SessionOwner {
       processes: this.#processes,
       files: this.#files,
       streams: this.#streams,
+      http: this.#http,
       notify: (name, event) => this.#peer.notify(name, event),
       unsentBytes: () => this.#peer.unsentBytes,
       environment: this.#shared.environment,
@@ -196,6 +203,7 @@ export class Connection implements SessionOwner {
     void this.#files.dispose();
     void this.#streams.dispose();
     void this.#confined.dispose();
+    this.#http.resume();
   }
 
   #late(milliseconds: number): void {

@@ -78,6 +78,7 @@ function fixedFacts({ own, memoryBytes, diskBytes }: EnvironmentFactsOptions) {
       fsWatchMissing: true,
       fileWriteStreaming: true,
       sandboxedFileStreaming: true,
+      httpHeaderEnvVars: true,
       execServer: {
         methods: Object.keys(requests),
         resume: true,

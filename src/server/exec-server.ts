@@ -1,6 +1,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { EgressOptions } from '../http/egress.ts';
+import { HttpRequests } from '../http/http-requests.ts';
 import { ripgrepFinder } from '../file-system/search/ripgrep.ts';
+import { withoutSwitches } from '../process/env-policy.ts';
 import { JournalBudget } from '../process/journal.ts';
 import { Places } from '../process/places.ts';
 import type { EnvironmentMetrics } from '../protocol/environment.ts';
@@ -18,6 +21,7 @@ import { environmentFacts } from './environment-facts.ts';
 import { environmentHandlers } from './handlers/environment.ts';
 import { fileHandlers } from './handlers/file-system.ts';
 import { transferHandlers } from './handlers/transfer.ts';
+import { httpHandlers } from './handlers/http.ts';
 import { processHandlers } from './handlers/process.ts';
 import { searchHandlers } from './handlers/search.ts';
 import { watchHandlers } from './handlers/watch.ts';
@@ -46,6 +50,8 @@ export interface ExecServerOptions {
   readonly ripgrep?: string | undefined;
   /** Limits that differ from their defaults. */
   readonly limits?: Partial<LimitSettings> | undefined;
+  /** Where http/request may go. Everywhere but to link-local addresses and metadata services if absent. */
+  readonly egress?: EgressOptions | undefined;
 }
 
 /** What an executor holds. */
@@ -108,10 +114,12 @@ export class ExecServer {
         ...fileHandlers,
         ...transferHandlers,
         ...watchHandlers,
+        ...httpHandlers,
         ...searchHandlers(ripgrep),
       },
       sandboxes,
       confined: { sandboxes, workers, tmpdir: env['TMPDIR'], ripgrep },
+      http: new HttpRequests({ env: withoutSwitches(env), egress: options.egress }),
       environment: facts.current,
       draining: () => this.#draining,
       metrics: () => this.metrics(),

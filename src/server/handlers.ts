@@ -3,6 +3,7 @@ import type { LimitSettings } from '../protocol/limit-settings.ts';
 import type { Method, Params, ServerNotification, WireEvent, WireResult } from '../protocol/methods.ts';
 import type { RequestContext } from '../rpc/peer.ts';
 import type { ConnectionFiles } from './connection-files.ts';
+import type { ConnectionHttp } from './connection-http.ts';
 import type { ConnectionProcesses } from './connection-processes.ts';
 import type { Streams } from './streams.ts';
 
@@ -20,6 +21,7 @@ export interface FileContext {
 /** What a handler of an open session works with. */
 export interface SessionContext extends FileContext {
   readonly processes: ConnectionProcesses;
+  readonly http: ConnectionHttp;
   readonly environment: () => EnvironmentInfo;
   readonly draining: () => boolean;
   readonly metrics: () => EnvironmentMetrics;

@@ -105,6 +105,7 @@ export class IncomingStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#failure ??= invalidRequest('the stream has ended');
+    this.#sink.abort?.();
     await this.#writing;
     await this.#committed;
     await this.#sink.dispose();

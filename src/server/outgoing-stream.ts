@@ -11,34 +11,45 @@ export class OutgoingStream {
   readonly #id: string;
   readonly #source: AsyncIterable<Buffer>;
   readonly #facts: () => StreamFacts;
+  readonly #onCancel: () => void;
   readonly #hash = createHash('sha256');
   #credit: number;
   #sent = 0;
   #wake: (() => void) | undefined;
   #cancelled = false;
 
-  /** `facts`: what the end says beside bytes and digest; asked when the source has ended. */
+  /**
+   * `facts`: what the end says beside bytes and digest; asked when the source has ended. `onCancel`: ends a reading of the source that waits
+   * for others.
+   */
   constructor(
     peer: Peer,
     id: string,
     source: AsyncIterable<Buffer>,
     credit: number,
     facts: () => StreamFacts,
+    onCancel: () => void,
   ) {
     this.#peer = peer;
     this.#id = id;
     this.#source = source;
     this.#credit = credit;
     this.#facts = facts;
+    this.#onCancel = onCancel;
   }
 
   /** Sends everything. Rejects with the failure of the source. A cancelled stream ends without a word. */
   async run(): Promise<void> {
-    for await (const block of this.#source) {
-      for (let start = 0; start < block.length && !this.#cancelled; start += limits.streamChunkBytes) {
-        await this.#send(block.subarray(start, start + limits.streamChunkBytes));
+    try {
+      for await (const block of this.#source) {
+        for (let start = 0; start < block.length && !this.#cancelled; start += limits.streamChunkBytes) {
+          await this.#send(block.subarray(start, start + limits.streamChunkBytes));
+        }
+        if (this.#cancelled) return;
       }
+    } catch (error) {
       if (this.#cancelled) return;
+      throw error;
     }
     const end: WireEvent<'stream/end'> = {
       streamId: this.#id,
@@ -62,6 +73,7 @@ export class OutgoingStream {
 
   cancel(): void {
     this.#cancelled = true;
+    this.#onCancel();
     this.resume();
   }
 

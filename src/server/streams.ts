@@ -9,7 +9,18 @@ import { OutgoingStream, type StreamFacts } from './outgoing-stream.ts';
 
 /** Stands for a stream whose opener is at work. */
 class Opening {
-  readonly kind = 'opening';
+  readonly cancel: () => void;
+
+  constructor(cancel: () => void) {
+    this.cancel = cancel;
+  }
+}
+
+interface OutgoingOptions<S> {
+  /** What the end says beside bytes and digest. */
+  readonly facts?: (source: S) => StreamFacts;
+  /** For a source that can wait for others: ends its opening and its reading. */
+  readonly cancel?: () => void;
 }
 
 /** The open streams of one connection, by the id that the client chose. */
@@ -35,10 +46,10 @@ export class Streams {
     id: string,
     credit: number,
     open: () => Promise<S>,
-    facts: (source: S) => StreamFacts = () => ({}),
+    { facts = () => ({}), cancel = () => {} }: OutgoingOptions<S> = {},
   ): Promise<{ readonly source: S; readonly start: () => void }> {
-    const { opened: source, cancelled } = await this.#reserve(id, open);
-    const stream = new OutgoingStream(this.#peer, id, source.blocks, credit, () => facts(source));
+    const { opened: source, cancelled } = await this.#reserve(id, open, cancel);
+    const stream = new OutgoingStream(this.#peer, id, source.blocks, credit, () => facts(source), cancel);
     // A cancelled one is run all the same: that is how its source is closed.
     if (cancelled) stream.cancel();
     else this.#streams.set(id, stream);
@@ -46,10 +57,18 @@ export class Streams {
   }
 
   async openIncoming(id: string, open: () => Promise<ByteSink>): Promise<void> {
-    const { opened: sink, cancelled } = await this.#reserve(id, open);
+    const { opened: sink, cancelled } = await this.#reserve(id, open, () => {});
     if (!cancelled) return void this.#streams.set(id, new IncomingStream(sink));
     await sink.dispose();
     throw invalidRequest('The stream was cancelled while it was opened.');
+  }
+
+  /** The same for a sink that is there: the stream is open at once. */
+  addIncoming(id: string, sink: ByteSink): IncomingStream {
+    this.#check(id);
+    const stream = new IncomingStream(sink);
+    this.#streams.set(id, stream);
+    return stream;
   }
 
   incoming(id: string): IncomingStream {
@@ -68,10 +87,16 @@ export class Streams {
     if (this.#streams.get(id) === stream) this.#streams.delete(id);
   }
 
+  /** Nobody takes its bytes any more. */
+  async end(id: string, stream: IncomingStream): Promise<void> {
+    this.forget(id, stream);
+    await stream.cancel();
+  }
+
   async cancel(id: string): Promise<void> {
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
-    if (stream !== undefined && !(stream instanceof Opening)) await stream.cancel();
+    await stream?.cancel();
   }
 
   /** The connection takes more. */
@@ -85,12 +110,13 @@ export class Streams {
   }
 
   /** Holds the id while something is opened for it. `cancelled`: it was given up meanwhile. */
-  async #reserve<T>(id: string, open: () => Promise<T>): Promise<{ opened: T; cancelled: boolean }> {
-    if (this.#streams.has(id)) throw invalidRequest('A stream with this id is open.');
-    if (this.#streams.size >= limits.streams) {
-      throw new RpcError('overloaded', `At most ${limits.streams} streams may be open on a connection.`);
-    }
-    const opening = new Opening();
+  async #reserve<T>(
+    id: string,
+    open: () => Promise<T>,
+    cancel: () => void,
+  ): Promise<{ opened: T; cancelled: boolean }> {
+    this.#check(id);
+    const opening = new Opening(cancel);
     this.#streams.set(id, opening);
     try {
       const opened = await open();
@@ -98,6 +124,13 @@ export class Streams {
     } catch (error) {
       if (this.#streams.get(id) === opening) this.#streams.delete(id);
       throw error;
+    }
+  }
+
+  #check(id: string): void {
+    if (this.#streams.has(id)) throw invalidRequest('A stream with this id is open.');
+    if (this.#streams.size >= limits.streams) {
+      throw new RpcError('overloaded', `At most ${limits.streams} streams may be open on a connection.`);
     }
   }
 

@@ -12,7 +12,7 @@ const cases = topics.flatMap((topic) => topic.cases);
 const telling = topics.filter((topic) => topic !== parameters).flatMap((topic) => topic.cases);
 
 /** Suites that are no lists of cases: what they call or wait for stands in their sources. */
-const ownSuites = ['files', 'search', 'transfer', 'watch'];
+const ownSuites = ['files', 'http', 'search', 'transfer', 'watch'];
 
 function namesIn(suite: string): string[] {
   const own = new URL(`./${suite}/`, import.meta.url);
@@ -24,7 +24,7 @@ function namesIn(suite: string): string[] {
       .map((file) => new URL(file, support)),
   ];
   const sources = files.map((file) => readFileSync(file, 'utf8'));
-  return sources.flatMap((source) => source.match(/(?<=')(fs|stream)\/\w+(?=')/g) ?? []);
+  return sources.flatMap((source) => source.match(/(?<=')(fs|stream|http)\/\w+(\/\w+)?(?=')/g) ?? []);
 }
 
 test.each([

@@ -13,6 +13,8 @@ export interface CliRun {
   readonly workFolder: string;
   /** What the CLI asks the executor to confine its commands and its files to; nothing if absent. */
   readonly sandbox?: 'read-only' | 'workspace-write' | 'danger-full-access';
+  /** Further text of config.toml. */
+  readonly configuration?: string;
 }
 
 export interface CliOutcome {
@@ -30,7 +32,10 @@ export async function runCodexCli(run: CliRun): Promise<CliOutcome> {
   const home = await createHome('cli');
   try {
     await mkdir(path.join(home, '.codex'));
-    await writeFile(path.join(home, '.codex', 'config.toml'), configuration(run.modelUrl));
+    await writeFile(
+      path.join(home, '.codex', 'config.toml'),
+      configuration(run.modelUrl) + (run.configuration ?? ''),
+    );
     return await runToExit(binary, run, home);
   } finally {
     await rm(home, { recursive: true, force: true });

@@ -19,6 +19,8 @@ export type RequestBody = z.infer<typeof requestBody>;
 
 export interface ToolCall {
   readonly tool: string;
+  /** Of a tool of an MCP server. */
+  readonly namespace?: string;
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
@@ -125,6 +127,7 @@ function sendTurn(response: ServerResponse, turn: Turn, number: number): void {
           id: `function-${number}`,
           call_id: `call-${number}`,
           name: turn.tool,
+          ...(turn.namespace !== undefined && { namespace: turn.namespace }),
           arguments: JSON.stringify(turn.arguments),
         };
   const usage = { input_tokens: 1, output_tokens: 1, total_tokens: 2 };

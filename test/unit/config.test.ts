@@ -167,6 +167,9 @@ describe('serveConfig', () => {
     [{ limit: ['messageBytes=999999999'] }, '--limit: messageBytes'],
     [{ wsMaxClockSkewSeconds: '-1' }, '--ws-max-clock-skew-seconds: '],
     [{ wsMaxClockSkewSeconds: '1.5' }, '--ws-max-clock-skew-seconds: '],
+    [{ httpAllow: '10.0.0.0/33' }, '--http-allow: '],
+    [{ httpDeny: 'private, 2130706433' }, '--http-deny: '],
+    [{ httpAllowMetadata: 'yes' }, '--http-allow-metadata: '],
     [{ journalDiskTotalBytes: 'all' }, '--journal-disk-total-bytes: '],
     [{ bubblewrap: 'bwrap' }, '--bubblewrap: must be an absolute path, or "off"'],
     [{ bubblewrap: '' }, '--bubblewrap: '],
@@ -189,6 +192,15 @@ describe('serveConfig', () => {
     ['EXEC_SERVER_ALLOW_WEAKER', 'protected-metadata,network', '--allow-weaker: '],
   ])('checks a variable as it checks a flag: %s=%s', (name, value, named) => {
     expect(problem({}, { [name]: value })).toContain(named);
+  });
+
+  it('reads rules with commas between, and an empty text as an empty list', () => {
+    expect(serveConfig({ httpDeny: ' private , *.test:80,' }, { EXEC_SERVER_HTTP_ALLOW: '' })).toMatchObject({
+      httpAllow: [],
+      httpDeny: ['private', '*.test:80'],
+    });
+    expect(serveConfig({}, { EXEC_SERVER_HTTP_ALLOW_METADATA: '1' }).httpAllowMetadata).toBe(true);
+    expect(serveConfig({}, {}).httpAllow).toBeUndefined();
   });
 
   it('refuses a flag that it does not know', () => {

@@ -24,7 +24,9 @@ export const transferHandlers = guarded<keyof typeof transferRequests>({
       const { stream, facts } = packTree(path.bytes, (folder, name) => files.unseen.hides(folder, name));
       return { blocks: stream, facts };
     };
-    const { start } = await streams.openOutgoing(streamId, creditBytes, open, ({ facts }) => facts);
+    const { start } = await streams.openOutgoing(streamId, creditBytes, open, {
+      facts: ({ facts }) => facts,
+    });
     request.afterReply(start);
     return {};
   },

@@ -4,7 +4,7 @@ import { clientNotifications, requests, serverNotifications } from '../../../src
 import { version } from '../../../src/version.ts';
 import { type Outcome, cli, startCli } from '../../support/cli-program.ts';
 
-const commands = ['serve', 'run', 'shell', 'cp', 'ls', 'cat', 'rm', 'stat', 'schema'];
+const commands = ['serve', 'run', 'shell', 'cp', 'ls', 'cat', 'rm', 'stat', 'curl', 'schema'];
 
 interface MessageSchema {
   readonly summary: string;

@@ -12,6 +12,7 @@ const size = { rows: 24, cols: 80 };
 const policy = { inherit: 'none', ignoreDefaultExcludes: false, exclude: [], set: {}, includeOnly: [] };
 
 const file = { path: '/no/such/file' };
+const request = { requestId: 'r', method: 'GET', url: 'ftp://127.0.0.1/' };
 const stream = { streamId: 's', path: '/no/such/file' };
 const finish = { streamId: 's', bytes: 0, sha256: '0'.repeat(64) };
 const badFiles: readonly unknown[] = [undefined, {}, { path: 7 }, { path: 'relative' }];
@@ -249,5 +250,25 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
   'fs/unwatch': { good: { watchId: 'w' }, bad: [{}, { watchId: 7 }] },
   'fs/glob': { good: { ...file, patterns: ['*'] }, bad: [file, { ...file, patterns: [] }] },
   'fs/grep': { good: { ...file, pattern: 'x' }, bad: [file, { ...file, pattern: '' }] },
+  'http/request': {
+    good: request,
+    bad: [
+      undefined,
+      ...missingEach(request),
+      ...changed(request, [
+        { headers: null },
+        { headers: [{ name: 'a' }] },
+        { bodyBase64: '!' },
+        { timeoutMs: -1 },
+        { streamResponse: null },
+        { redirectPolicy: 'error' },
+        { responseStreamId: '' },
+        { bodyStreamId: 7 },
+        { unixSocket: 'relative' },
+        { sandbox: 'none' },
+      ]),
+    ],
+  },
+  'http/cancel': { good: { requestId: 'r' }, bad: [undefined, {}, { requestId: 7 }] },
   'fs/cancelSearch': { good: { searchId: 's' }, bad: [{}, { searchId: 7 }] },
 };

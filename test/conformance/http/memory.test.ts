@@ -1,0 +1,4 @@
+import { memoryTarget } from '../../support/conformance-targets.ts';
+import { httpSuite } from './suite.ts';
+
+httpSuite(memoryTarget());

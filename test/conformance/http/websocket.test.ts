@@ -1,0 +1,4 @@
+import { webSocketTarget } from '../../support/conformance-targets.ts';
+import { httpSuite } from './suite.ts';
+
+httpSuite(webSocketTarget());
