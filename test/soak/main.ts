@@ -28,6 +28,8 @@ const bulkRuns = 3;
 /** What the product promises of its event loop. */
 const lagMs = 50;
 const sampleMs = 5_000;
+/** A minute and more: sessions that wait for their clients have to come and go. */
+const fewestSamples = 12;
 const idleMs = reconnectMs + 15_000;
 /** What may come and go between two samples of a steady executor. */
 const steady = { residentBytes: 64 * MiB, heapBytes: 16 * MiB, descriptors: 32, timers: 64 };
@@ -125,6 +127,7 @@ async function lasting(executor: GaugedExecutor): Promise<void> {
   );
   // The first part is spent on growing to what the load needs.
   const settled = samples.slice(Math.floor(samples.length / 4));
+  if (settled.length < fewestSamples) return say('       too short to tell whether it is steady');
   const half = Math.floor(settled.length / 2);
   for (const [what, of, most] of [
     ['resident bytes', (gauges: Gauges) => gauges.residentBytes, steady.residentBytes],
