@@ -223,6 +223,8 @@ export class SessionLink {
               cause: error,
             });
           }
+          // The same credentials are refused again.
+          if (error instanceof ConnectionError && error.reason === 'unauthorized') throw error;
           last = error;
         }
       }

@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { memoryUsage } from 'node:process';
 
 import { ownVariables } from '../../src/config.ts';
+import { connectLocal } from '../../src/environments/local.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
 import { listenWebSocket } from '../../src/server/listen-websocket.ts';
 import { tuneCollector } from '../../src/support/collector.ts';
@@ -17,6 +18,14 @@ const [detachedSessionMs, closedRetentionMs] = process.argv.slice(2).map(Number)
 tuneCollector();
 const lag = monitorEventLoopDelay({ resolution: 1 });
 lag.enable();
+
+// What the first process of a program opens for good, it holds from here on.
+{
+  await using local = await connectLocal({ env: ownVariables() });
+  await (
+    await local.client.start({ argv: ['/bin/true'], cwd: '/' })
+  ).closed;
+}
 
 const server = new ExecServer({ env: ownVariables(), detachedSessionMs, closedRetentionMs });
 const listener = await listenWebSocket(server, '127.0.0.1', 0);
