@@ -75,14 +75,7 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
     let program: { path: string; argv: string[]; extra: number[] };
     if (enforcement.enforcer === 'bubblewrap') {
       if (!host.bubblewrap.usable) throw new Error('A plan for bubblewrap needs it.');
-      const closed: Buffer[] = [];
-      for (const place of enforcement.mounts.placeholders) {
-        const lease = await options.state.placeholder(place);
-        if (lease === 'changed') throw new StalePlanError();
-        if (lease === undefined) closed.push(place);
-        else leases.push(lease);
-      }
-      const mounts = withoutPlaces(enforcement.mounts, closed);
+      const mounts = await leaseAll(enforcement.mounts, options.state, leases);
       entries.push(...mountEntries(mounts, options.sharedMemory));
       if (command.rows > 0) entries.push(ownTerminal);
       const sources: number[] = [];
@@ -147,6 +140,24 @@ export async function prepareLaunch(command: NativeSpec, options: LaunchOptions)
  * it would still start the program.
  */
 const noCoreDump: SpecEntry = ['rlimit', 'core:1:1'];
+
+/** Takes what has to be there, all at once; adds every lease to the list, also when it throws. Answers what can be mounted. */
+async function leaseAll(
+  plan: MountPlan,
+  state: SandboxState,
+  leases: PlaceholderLease[],
+): Promise<MountPlan> {
+  const outcomes = await Promise.allSettled(plan.placeholders.map((place) => state.placeholder(place)));
+  const found = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : undefined));
+  leases.push(...found.filter((lease) => typeof lease === 'object'));
+  const failure = outcomes.find(({ status }) => status === 'rejected');
+  if (failure?.status === 'rejected') throw failure.reason;
+  if (found.includes('changed')) throw new StalePlanError();
+  return withoutPlaces(
+    plan,
+    plan.placeholders.filter((_place, index) => found[index] === undefined),
+  );
+}
 
 /** Whatever the name of the terminal is where the command runs. */
 const ownTerminal: SpecEntry = ['landlock-write', '/proc/self/fd/0'];
