@@ -1,3 +1,4 @@
+import { restricted } from '../../support/sandbox-profiles.ts';
 import type { RequestParams } from '../../support/http-exchange.ts';
 import type { Row } from './row.ts';
 
@@ -74,7 +75,7 @@ const list: readonly Refusal[] = [
   {
     id: 'HTTP-X22',
     title: 'a permission profile with a restricted network',
-    change: { sandbox: { permissions: { type: 'managed', network: 'restricted' } } },
+    change: { sandbox: { permissions: restricted([]) } },
     code: -32600,
     extension: true,
   },
@@ -82,14 +83,14 @@ const list: readonly Refusal[] = [
     id: 'HTTP-X23',
     title: 'a permission profile that cannot be read',
     change: { sandbox: { permissions: 'all of them' } },
-    code: -32600,
+    code: -32602,
     extension: true,
   },
   {
     id: 'HTTP-X24',
     title: 'a permission profile that says nothing of the network',
     change: { sandbox: { permissions: { type: 'external' } } },
-    code: -32600,
+    code: -32602,
     extension: true,
   },
   {
@@ -97,7 +98,7 @@ const list: readonly Refusal[] = [
     title: 'a unix socket under a permission profile that restricts files',
     change: {
       unixSocket: '/no/such/socket',
-      sandbox: { permissions: { type: 'managed', network: 'enabled' } },
+      sandbox: { permissions: restricted([], { network: 'enabled' }) },
     },
     code: -32600,
     extension: true,
