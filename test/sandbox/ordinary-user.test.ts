@@ -38,7 +38,8 @@ describe.each(['bubblewrap', 'landlock'] as const)('as an ordinary user by %s', 
     await using executor = await ordinaryExecutor({ enforcer });
     const sandbox: WireSandbox = { permissions: restricted([root('write'), at('/usr/none/x', 'none')]) };
     const ran = await runConfined(executor, `echo x > ${inside}/f; mkdir /.git /usr/none`, sandbox);
-    expect(ran.output.match(/Permission denied|Read-only/g)).toHaveLength(2);
+    // An executor of root may have put something in place of the first one.
+    expect(ran.output.match(/Permission denied|Read-only|File exists/g)).toHaveLength(2);
     expect(await readdir(inside)).toEqual(['f']);
     await chmod(inside, 0o555);
     const closed: WireSandbox = { permissions: restricted([root('read'), at(inside, 'write')]) };
