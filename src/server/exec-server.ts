@@ -70,8 +70,9 @@ export class ExecServer {
   readonly #shared: ConnectionShared;
   #draining = false;
   #closed = false;
-  /** Set until everything is known that clients are told of the environment. */
-  #preparing: Promise<void> | undefined;
+  /** Resolves when everything is known that clients are told of the environment. A client that comes earlier waits for it. */
+  readonly ready: Promise<void>;
+  #isReady = false;
 
   constructor(options: ExecServerOptions) {
     this.limits = limitSettings(options.limits);
@@ -96,7 +97,7 @@ export class ExecServer {
       host: sandboxes.host(),
       allowWeaker: allowWeaker ?? [],
     });
-    this.#preparing = facts.complete.then(() => void (this.#preparing = undefined));
+    this.ready = facts.complete.then(() => void (this.#isReady = true));
     this.#shared = {
       sessions: new SessionRegistry({
         budget: this.#budget,
@@ -175,7 +176,7 @@ export class ExecServer {
   async serve(transport: Transport, options: ServeOptions = {}): Promise<CloseReason> {
     this.watchEventLoop();
     // Messages wait in their transport.
-    if (this.#preparing !== undefined) await this.#preparing;
+    if (!this.#isReady) await this.ready;
     const connection = new Connection(transport, this.#shared, options);
     this.#shared.log.info({ transport: transport.kind }, 'connection opened');
     this.#connections.add(connection);

@@ -55,12 +55,17 @@ function seconds(begin: number): string {
 
 const timers = ({ resources }: Gauges): number => resources['Timeout'] ?? 0;
 
+/** Descriptors of all kinds. */
+function open({ descriptors }: Gauges): number {
+  return Object.values(descriptors).reduce((sum, number) => sum + number, 0);
+}
+
 function show({ residentBytes, heapBytes, descriptors, ...gauges }: Gauges): string {
   const mebi = (bytes: number): string => `${(bytes / MiB).toFixed(0)} MiB`;
   const { sessions, processes, closedProcesses } = gauges;
   const load = `${sessions} sessions, ${processes} processes, ${closedProcesses} closed`;
   const { residentBytes: resident, heapBytes: heap } = { residentBytes, heapBytes };
-  return `${mebi(resident)} resident, ${mebi(heap)} heap, ${descriptors} descriptors, ${timers({ residentBytes, heapBytes, descriptors, ...gauges })} timers; ${load}`;
+  return `${mebi(resident)} resident, ${mebi(heap)} heap, ${open({ residentBytes, heapBytes, descriptors, ...gauges })} descriptors, ${timers({ residentBytes, heapBytes, descriptors, ...gauges })} timers; ${load}`;
 }
 
 /** Nothing is held for anybody, and the rest is what it was before. */
@@ -132,7 +137,7 @@ async function lasting(executor: GaugedExecutor): Promise<void> {
   for (const [what, of, most] of [
     ['resident bytes', (gauges: Gauges) => gauges.residentBytes, steady.residentBytes],
     ['heap bytes', (gauges: Gauges) => gauges.heapBytes, steady.heapBytes],
-    ['descriptors', (gauges: Gauges) => gauges.descriptors, steady.descriptors],
+    ['descriptors', open, steady.descriptors],
     ['timers', timers, steady.timers],
   ] as const) {
     const [early, late] = [settled.slice(0, half), settled.slice(half)].map((part) => median(part.map(of)));

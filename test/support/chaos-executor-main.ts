@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { memoryUsage } from 'node:process';
 
@@ -36,6 +36,22 @@ function count(names: readonly string[]): Record<string, number> {
   return counts;
 }
 
+/** How many of each kind; the number of a pipe or socket says nothing. */
+function descriptors(): Record<string, number> {
+  const folder = '/proc/self/fd';
+  const targets = readdirSync(folder).map((fd) => {
+    try {
+      return readlinkSync(`${folder}/${fd}`);
+    } catch {
+      // The one that has read the folder.
+      return undefined;
+    }
+  });
+  return count(
+    targets.filter((target) => target !== undefined).map((target) => target.replace(/\[\d+\]/, '')),
+  );
+}
+
 function residentBytes(): number {
   // With the garbage collected, where the parent lets it: what is left is held.
   globalThis.gc?.();
@@ -48,7 +64,7 @@ process.on('message', () => {
     ...server.load,
     residentBytes: residentBytes(),
     heapBytes: memoryUsage().heapUsed,
-    descriptors: readdirSync('/proc/self/fd').length,
+    descriptors: descriptors(),
     resources: count(process.getActiveResourcesInfo()),
     lagP99Ms: lag.percentile(99) / 1e6,
     lagMostMs: lag.max / 1e6,
@@ -59,4 +75,6 @@ process.on('message', () => {
 process.on('disconnect', () => {
   void Promise.all([server.close(), listener.close()]).then(() => process.exit(0));
 });
+// It looks at its host with a program of its own, which is not to be counted.
+await server.ready;
 process.send?.(listener.url);

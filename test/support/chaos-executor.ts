@@ -13,7 +13,8 @@ const answerMs = 30_000;
 export interface Gauges extends Load {
   readonly residentBytes: number;
   readonly heapBytes: number;
-  readonly descriptors: number;
+  /** By what they lead to. */
+  readonly descriptors: Readonly<Record<string, number>>;
   /** What keeps its event loop alive, timers included, by kind. */
   readonly resources: Readonly<Record<string, number>>;
   /** Of the event loop since the last time. */
@@ -81,9 +82,13 @@ export async function untilIdle(
     const { connections, sessions, processes, resources, descriptors } = gauges;
     const isSame =
       before === undefined ||
-      (descriptors === before.descriptors && isDeepStrictEqual(resources, before.resources));
+      (isDeepStrictEqual(descriptors, before.descriptors) && isDeepStrictEqual(resources, before.resources));
     if (connections + sessions + processes === 0 && isSame) return gauges;
-    if (performance.now() > end) throw new Error(`The executor still holds ${JSON.stringify(gauges)}.`);
+    if (performance.now() > end) {
+      throw new Error(
+        `The executor holds ${JSON.stringify(gauges)}, before it held ${JSON.stringify(before)}.`,
+      );
+    }
     await new Promise((resolve) => void setTimeout(resolve, 200));
   }
 }

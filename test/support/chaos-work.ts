@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -125,6 +127,36 @@ async function files({ client, chance, folder }: Bench): Promise<void> {
   expect(digest(await readFile(`${copy}.back`))).toBe(sha256);
 }
 
+/** Requests with bodies in both directions, by an application that asks again when the connection was lost in the middle. */
+async function http({ client, chance }: Bench): Promise<void> {
+  const content = Buffer.alloc(50_000 + chance.below(400_000), `${chance.below(1e9)} `);
+  const server = createServer((request, response) => {
+    const hash = createHash('sha256');
+    request.on('data', (part: Buffer) => hash.update(part));
+    request.on('end', () => response.setHeader('x-digest', hash.digest('hex')).end(content));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  try {
+    for (let number = 0; number < 3; number++) {
+      const answer = await insist(ConnectionError, async () => {
+        const { headers, body } = await client.http.request({
+          url: `http://127.0.0.1:${port}/`,
+          method: 'POST',
+          body: content,
+        });
+        const hash = createHash('sha256');
+        for await (const part of body) hash.update(part);
+        return { sent: headers.find(({ name }) => name === 'x-digest')?.value, got: hash.digest('hex') };
+      });
+      expect(answer).toEqual({ sent: digest(content), got: digest(content) });
+    }
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => void server.close(resolve));
+  }
+}
+
 /** Again and again while it fails in that way. */
 async function insist<T>(
   kind: typeof ConnectionError | typeof CompletionUnknownError,
@@ -148,6 +180,7 @@ const parts: Readonly<Record<string, Part>> = {
   input,
   starts,
   files,
+  http,
 };
 
 /** Runs all parts at once, in a folder of their own. Throws what went wrong, by the names of the parts. */
