@@ -16,12 +16,6 @@
 #include <sys/syscall.h>
 #endif
 
-static napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  NAPI_OK(env, napi_create_int64(env, value, &result));
-  return result;
-}
-
 static napi_value transfer(napi_env env, napi_callback_info info, int writing) {
   size_t argc = 4, length;
   napi_value argv[4];

@@ -28,12 +28,6 @@ static int reaper = -1;
 static char oom_score[8];
 static size_t oom_score_length;
 
-static napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  NAPI_OK(env, napi_create_int64(env, value, &result));
-  return result;
-}
-
 static void tell_reaper(int32_t record) {
   /* Never waits, and never a signal: the child that calls this has none to spare. */
   if (reaper >= 0) send(reaper, &record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT);

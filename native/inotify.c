@@ -11,12 +11,6 @@
 #include <sys/inotify.h>
 #endif
 
-static napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  NAPI_OK(env, napi_create_int64(env, value, &result));
-  return result;
-}
-
 /* inotifyOpen(): a descriptor that does not block and that no child inherits. */
 napi_value native_inotify_open(napi_env env, napi_callback_info info) {
 #ifdef __linux__

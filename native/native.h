@@ -8,6 +8,7 @@
 #define EXEC_SERVER_NATIVE_H
 
 #include <node_api.h>
+#include <stdint.h>
 
 #define NAPI_OK(env, call)                                                  \
   do {                                                                      \
@@ -16,6 +17,12 @@
       return NULL;                                                          \
     }                                                                       \
   } while (0)
+
+static inline napi_value number(napi_env env, int64_t value) {
+  napi_value result;
+  NAPI_OK(env, napi_create_int64(env, value, &result));
+  return result;
+}
 
 /* Where a launch failed; the names that JavaScript sees are in spawn.c. */
 enum launch_stage { LAUNCH_OK, LAUNCH_SETUP, LAUNCH_CWD, LAUNCH_EXEC };

@@ -17,12 +17,6 @@
 #include <sys/syscall.h>
 #endif
 
-static napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  NAPI_OK(env, napi_create_int64(env, value, &result));
-  return result;
-}
-
 static napi_value pair(napi_env env, int64_t first, int64_t second) {
   napi_value result;
   NAPI_OK(env, napi_create_array_with_length(env, 2, &result));

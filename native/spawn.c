@@ -10,6 +10,7 @@
  * the child's streams become 5, 6 and 7, and the third passed descriptor 8: a program that stays between this one and the
  * command would hold the streams open otherwise. Its own errors go to `asideError`.
  */
+#include "become.h"
 #include "native.h"
 
 #include <errno.h>
@@ -108,33 +109,6 @@ static void close_inherited(int first) {
   for (int fd = first; fd < highest; fd++) close(fd);
 }
 
-static void reset_signals(void) {
-  struct sigaction standard;
-  memset(&standard, 0, sizeof standard);
-  standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; signal++) {
-    if (signal != SIGKILL && signal != SIGSTOP) sigaction(signal, &standard, NULL);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void try_programs(struct launch *launch) {
-  int denied = 0;
-  for (size_t i = 0; i < launch->candidates.count; i++) {
-    char *program = launch->candidates.items[i];
-    execve(program, launch->argv.items, launch->env.items);
-    if (errno == ENOEXEC) {
-      launch->script_argv[1] = program;
-      execve("/bin/sh", launch->script_argv, launch->env.items);
-    }
-    if (errno == EACCES) denied = EACCES;
-    else if (errno != ENOENT && errno != ENOTDIR) return;
-  }
-  if (denied != 0) errno = denied;
-}
-
 /* All are moved out of the way first: one of them may have the number that another one is to get. */
 static bool place_descriptors(struct launch *launch) {
   bool aside = launch->aside_error >= 0;
@@ -165,7 +139,7 @@ static void child_main(struct launch *launch) {
   if (chdir(launch->cwd) != 0) return fail(launch, LAUNCH_CWD);
   close_inherited((launch->aside_error >= 0 ? 6 : 3) + launch->pass_count);
   reset_signals();
-  try_programs(launch);
+  try_programs(launch->candidates.items, launch->candidates.count, launch->argv.items, launch->script_argv, launch->env.items);
   fail(launch, LAUNCH_EXEC);
 }
 

@@ -15,12 +15,6 @@
 #include <sys/socket.h>
 #endif
 
-static napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  NAPI_OK(env, napi_create_int64(env, value, &result));
-  return result;
-}
-
 napi_value native_tcp_progress(napi_env env, napi_callback_info info) {
 #ifdef __linux__
   size_t argc = 1;

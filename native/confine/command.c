@@ -2,6 +2,7 @@
  * The child of the launcher: a session of its own, the terminal, limits, and the confinement, weakest first: each layer may
  * forbid what an earlier one needs. Then it becomes the command.
  */
+#include "../become.h"
 #include "confine.h"
 
 #include <errno.h>
@@ -12,18 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static void reset_signals(void) {
-  struct sigaction standard;
-  memset(&standard, 0, sizeof standard);
-  standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; signal++) {
-    if (signal != SIGKILL && signal != SIGSTOP) sigaction(signal, &standard, NULL);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* By sendmsg: the filter may be in force already, and it forbids the other calls. */
 static bool hand_over(int channel, int listener) {
@@ -53,22 +42,6 @@ static bool hand_over(int channel, int listener) {
   return count == 1;
 }
 
-/* As native/spawn.c does it for commands that are not confined. */
-static void try_programs(const struct spec *spec, char **script_args) {
-  int denied = 0;
-  for (size_t i = 0; i < spec->candidates.count; i++) {
-    char *program = spec->candidates.items[i];
-    execve(program, spec->args.items, spec->env.items);
-    if (errno == ENOEXEC) {
-      script_args[1] = program;
-      execve("/bin/sh", script_args, spec->env.items);
-    }
-    if (errno == EACCES) denied = EACCES;
-    else if (errno != ENOENT && errno != ENOTDIR) return;
-  }
-  if (denied != 0) errno = denied;
-}
-
 void command_become(const struct spec *spec, int channel, pid_t launcher, struct failure *failure) {
   int listener = -1;
   char **script_args = calloc(spec->args.count + 2, sizeof(char *));
@@ -95,6 +68,6 @@ void command_become(const struct spec *spec, int channel, pid_t launcher, struct
     fail(failure, STAGE_SETUP, errno, NULL);
     return;
   }
-  try_programs(spec, script_args);
+  try_programs(spec->candidates.items, spec->candidates.count, spec->args.items, script_args, spec->env.items);
   fail(failure, STAGE_EXEC, errno, NULL);
 }
