@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { joinPath, splitLast } from '../disk/folder.ts';
 import { limits } from '../protocol/limits.ts';
 import { errnoOf, osErrorText } from '../support/os-error.ts';
-import { placeholderMark, standsForMissing } from './placeholder-mark.ts';
+import { isEmpty, isMarked, standsForMissing } from './placeholder-mark.ts';
 import type { RuleKind } from './rules.ts';
 
 /** Where a path leads: to something, or to the place where it would be. */
@@ -45,13 +45,25 @@ export function destinationFinder(): FindDestination {
  * missing: it goes when that run ends.
  */
 export async function findDestination(path: Buffer): Promise<Destination> {
-  // One call of the system where no link is on the way, which is nearly always.
-  const real = await realpath(path, { encoding: 'buffer' }).catch(() => undefined);
-  if (real?.equals(path)) {
-    const stats = await lstat(path, { bigint: true }).catch(() => undefined);
-    if (stats !== undefined && !stats.isSymbolicLink()) return there(path, stats, []);
-  }
+  // No link is on the way nearly always, and then one look at everything at once is enough.
+  const [real, stats] = await Promise.all([realOrNone(path), look(path)]);
+  if (typeof stats === 'number') return (await missingIn(path, stats)) ?? walk(path);
+  if (real?.equals(path) === true && !stats.isSymbolicLink()) return there(path, stats, []);
   return walk(path);
+}
+
+/** For the other ordinary case, that only the last part is missing, in a directory that is reached without links. */
+async function missingIn(path: Buffer, errno: number): Promise<Destination | undefined> {
+  if (errno !== constants.errno.ENOENT) return undefined;
+  const { parent } = splitLast(path);
+  const [real, around] = await Promise.all([realOrNone(parent), look(parent)]);
+  // In a directory that is itself only there for something to be mounted on, more than the last part is missing.
+  if (real?.equals(parent) !== true || typeof around === 'number' || isMarked(around)) return undefined;
+  return notThere(errno, parent, path, [], []);
+}
+
+async function realOrNone(path: Buffer): Promise<Buffer | undefined> {
+  return realpath(path, { encoding: 'buffer' }).catch(() => undefined);
 }
 
 /** The same for an entry of a directory whose path is canonical; undefined if it is a link. */
@@ -113,7 +125,7 @@ async function look(path: Buffer): Promise<BigIntStats | number> {
 }
 
 async function there(path: Buffer, stats: BigIntStats, links: readonly Buffer[]): Promise<Destination> {
-  if ((Number(stats.mode) & placeholderMark) !== 0 && (await standsForMissing(path)))
+  if (isMarked(stats) && (await isEmpty(path)))
     return notThere(constants.errno.ENOENT, splitLast(path).parent, path, [], links);
   const kind = stats.isDirectory() ? 'directory' : stats.isFile() ? 'file' : 'other';
   const identity = `${stats.dev}:${stats.ino}`;

@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 
 /**
@@ -12,12 +12,16 @@ const writableByOthers = 0o022;
 /** Whether a directory is there only for some sandbox to mount something on. */
 export async function standsForMissing(path: Buffer): Promise<boolean> {
   const stats = await lstat(path).catch(() => undefined);
-  if (stats === undefined || !isMarked(stats)) return false;
+  return stats !== undefined && isMarked(stats) && (await isEmpty(path));
+}
+
+/** Whether nobody has put anything into it. */
+export async function isEmpty(path: Buffer): Promise<boolean> {
   return (await readdir(path).catch(() => ['unknown'])).length === 0;
 }
 
 /** The same but for what may be in it. */
-export function isMarked(stats: Stats): boolean {
-  const marks = stats.mode & (placeholderMark | writableByOthers);
-  return stats.isDirectory() && stats.uid === process.getuid?.() && marks === placeholderMark;
+export function isMarked(stats: Stats | BigIntStats): boolean {
+  const marks = Number(stats.mode) & (placeholderMark | writableByOthers);
+  return stats.isDirectory() && Number(stats.uid) === process.getuid?.() && marks === placeholderMark;
 }
