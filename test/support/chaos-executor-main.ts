@@ -27,7 +27,15 @@ lag.enable();
   ).closed;
 }
 
-const server = new ExecServer({ env: ownVariables(), detachedSessionMs, closedRetentionMs });
+// Room for what a program writes faster than its reader takes it: the limits have tests of their own.
+const journalBytes = 4 * 1024 ** 3;
+const server = new ExecServer({
+  env: ownVariables(),
+  detachedSessionMs,
+  closedRetentionMs,
+  journalDiskBytes: journalBytes,
+  journalDiskTotalBytes: journalBytes,
+});
 const listener = await listenWebSocket(server, '127.0.0.1', 0);
 
 function count(names: readonly string[]): Record<string, number> {
