@@ -12,7 +12,6 @@ import {
 import { decodeParams } from '../rpc/decode.ts';
 import { Peer, type RequestContext } from '../rpc/peer.ts';
 import type { CloseReason, Transport } from '../rpc/transport.ts';
-import type { Sandboxes } from '../sandbox/sandboxes.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { HttpRequests } from '../http/http-requests.ts';
 import { ConfinedFiles, type ConfinedShared } from './confined/confined-files.ts';
@@ -28,7 +27,6 @@ import { Streams } from './streams.ts';
 export interface ConnectionShared {
   readonly sessions: SessionRegistry;
   readonly handlers: Handlers;
-  readonly sandboxes: Sandboxes;
   readonly confined: ConfinedShared;
   readonly http: HttpRequests;
   readonly environment: SessionContext['environment'];

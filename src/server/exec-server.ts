@@ -118,7 +118,6 @@ export class ExecServer {
         ...httpHandlers,
         ...searchHandlers(ripgrep),
       },
-      sandboxes,
       confined: { sandboxes, workers, tmpdir: env['TMPDIR'], ripgrep },
       http: new HttpRequests({ env: withoutSwitches(env), egress: options.egress }),
       environment: facts.current,
@@ -201,7 +200,7 @@ export class ExecServer {
     });
     await Promise.all(closing);
     await this.#shared.confined.workers.dispose();
-    await this.#shared.sandboxes[Symbol.asyncDispose]();
+    await this.#shared.confined.sandboxes[Symbol.asyncDispose]();
     this.#lag?.[Symbol.dispose]();
     this.#lag = undefined;
   }
