@@ -269,8 +269,9 @@ describe.each(ways)('the launcher (%s)', (way) => {
       const runs = Array.from({ length: 20 }, () => runLauncher({ ...command, way }));
       expect(new Set((await Promise.all(runs)).map(({ exited }) => exited))).toStrictEqual(new Set(['0']));
     }
-    expect(openFiles()).toHaveLength(files);
-    expect(descendants(process.pid)).toHaveLength(children);
+    // What an earlier test had still open may be closed by now; a leak would be one more for each run.
+    expect(openFiles().length).toBeLessThanOrEqual(files);
+    expect(descendants(process.pid).length).toBeLessThanOrEqual(children);
   });
 });
 
