@@ -254,6 +254,10 @@ export const limits = {
   /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
   reconnectFirstMs: 100,
   reconnectMostMs: 5_000,
+  /** Milliseconds that a command that is an environment's executor has between TERM and KILL. */
+  commandGraceMs: 2_000,
+  /** Characters of one line of such a command's standard error that go to the log. */
+  logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 } as const;
