@@ -55,14 +55,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   undici: ['http/send.ts'],
   ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: [
-    'protocol',
-    'cli/schema.ts',
-    'client/notifications.ts',
-    'config.ts',
-    'environments',
-    'rpc/decode.ts',
-  ],
+  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'environments', 'rpc/decode.ts'],
 };
 
 /** Where a library may be named for its types. */

@@ -8,6 +8,8 @@ export interface EnvironmentSource {
   readonly kind: string;
   /** For errors and logs: no secrets, no arguments. */
   readonly label: string;
+  /** The environment that it is reached through. */
+  readonly via?: string | undefined;
   /** Opens it; called again after it was lost or an attempt has failed. Rejects with an error that says what to do. */
   open(context: OpenContext): Promise<OpenedEnvironment>;
 }

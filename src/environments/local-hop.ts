@@ -49,10 +49,10 @@ class LocalChild implements HopChild {
     for (const stream of [this.stdout, this.stderr]) stream.on('error', () => {});
     this.stdin = new Writable({
       highWaterMark: limits.stdinQueueBytes,
-      write: (bytes: Buffer, _encoding, done) => {
-        if (child.inputBroken) return done(new Error('The child no longer reads its input.'));
+      write: (bytes: Buffer, _encoding, whenTaken) => {
+        if (child.inputBroken) return whenTaken(new Error('The child no longer reads its input.'));
         child.write(bytes);
-        void child.inputRoom(limits.stdinQueueBytes).then(() => done());
+        child.inputRoom(limits.stdinQueueBytes).then(() => whenTaken(), whenTaken);
       },
       final: (done) => {
         child.closeInput();

@@ -26,6 +26,7 @@ export function commandSource(options: CommandSourceOptions): EnvironmentSource 
   return {
     kind: 'command',
     label: via === undefined ? 'a command on this machine' : `a command inside "${via}"`,
+    via,
     open: async (context) => {
       const hop = await hopOf(context);
       const opened = await openOnHop(hop, command, context);

@@ -1,5 +1,5 @@
-import { ExecClient } from '../../client/exec-client.ts';
 import { dialWebSocket } from '../../client/dial.ts';
+import { ExecClient } from '../../client/exec-client.ts';
 import { type Token, bearerHeader } from '../../client/token.ts';
 import type { EnvironmentSource } from '../environment-source.ts';
 
@@ -12,15 +12,12 @@ export interface UrlSourceOptions {
 
 /** An executor that listens at a URL. A lost connection comes back with its session. */
 export function urlSource(options: UrlSourceOptions): EnvironmentSource {
-  const { url, token, headers } = options;
+  const { url, token, headers = {} } = options;
   return {
     kind: 'url',
-    label: withoutQuery(url),
+    label: urlLabel(url),
     open: async ({ connect, signal }) => {
-      const client = await ExecClient.connect(
-        { url, token, ...(headers !== undefined && { headers }) },
-        { ...connect, signal },
-      );
+      const client = await ExecClient.connect({ url, token, headers }, { ...connect, signal });
       return {
         client,
         dial: async (abandon) => dialWebSocket(url, { ...headers, ...(await bearerHeader(token)) }, abandon),
@@ -30,8 +27,20 @@ export function urlSource(options: UrlSourceOptions): EnvironmentSource {
   };
 }
 
-/** A query may be a signature; nothing before the host is shown either. */
-function withoutQuery(url: string): string {
+/** What is wrong with the URL of an executor; undefined: nothing. */
+export function urlProblem(url: string): string | undefined {
+  if (url.trim() === '') return 'must not be empty';
+  if (!/^wss?:\/\//.test(url)) return 'must begin with ws:// or wss://';
+  const parsed = URL.parse(url);
+  if (parsed === null || parsed.host === '') return 'is no URL';
+  if (parsed.username !== '' || parsed.password !== '')
+    return 'must hold no credentials; give the token apart';
+  if (url.includes('#')) return 'must not have a fragment';
+  return undefined;
+}
+
+/** A URL without its query, which may be a signature. */
+export function urlLabel(url: string): string {
   const parsed = URL.parse(url);
   return parsed === null
     ? 'a URL that cannot be read'
