@@ -20,12 +20,9 @@ export function urlSource(options: UrlSourceOptions): EnvironmentSource {
     label: urlLabel(url),
     open: async ({ connect, signal }) => {
       const client = await ExecClient.connect({ url, token, headers }, { ...connect, signal });
-      return {
-        client,
-        dial: async (abandon) => dialWebSocket(url, { ...headers, ...(await bearerHeader(token)) }, abandon),
-        [Symbol.asyncDispose]: () => client.close(),
-      };
+      return { client, [Symbol.asyncDispose]: () => client.close() };
     },
+    dial: async ({ signal }) => dialWebSocket(url, { ...headers, ...(await bearerHeader(token)) }, signal),
   };
 }
 

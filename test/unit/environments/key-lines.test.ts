@@ -70,7 +70,8 @@ test.each(places)('%j is on line %i', (path, line) => {
 });
 
 test('ends with texts that are cut off or no TOML', () => {
-  for (let length = 0; length < text.length; length += 3) new KeyLines(text.slice(0, length));
+  for (let length = 0; length < text.length; length += 3)
+    expect(new KeyLines(text.slice(0, length)).lineOf([])).toBe(1);
   for (const wrong of ['[', '[[', '=', 'a=[', 'a={', '"', "a = '''", ']', '}', '.', 'a.=', '\\', 'a=]\n[x'])
-    new KeyLines(wrong);
+    expect(new KeyLines(wrong).lineOf([])).toBe(1);
 });
