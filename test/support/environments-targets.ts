@@ -136,7 +136,9 @@ export interface Managed extends AsyncDisposable {
 export async function manage(source: EnvironmentSource, connect: ConnectOptions = {}): Promise<Managed> {
   const problems: string[] = [];
   const onEvent = (event: EnvironmentEvent): void => {
-    if (event.kind === 'log' && !/^{"level":"(?:info|warn)"/.test(event.line)) problems.push(event.line);
+    // A shell says that what it had started was killed.
+    const fine = /^{"level":"(?:info|warn)"|Killed$/;
+    if (event.kind === 'log' && !fine.test(event.line)) problems.push(event.line);
   };
   const provider = staticProvider([{ id: 'there', source, connect }], {
     default: 'there',
