@@ -92,14 +92,14 @@ test('a remote that goes away under load fails by name, and nothing runs here in
   const canary = path.join(folder, 'canary');
   const script = `echo "\${WHERE:-away}" >> '${canary}'`;
   const outcomes: { ok: boolean; error?: unknown }[] = [];
-  let isOver = false;
+  const over = new AbortController();
   const operation = async (environment: Environment, turn: number): Promise<void> => {
     if (turn % 3 === 0) await environment.files.list(folder);
     const running = await environment.processes.start({ argv: ['/bin/sh', '-c', script], envPolicy: all });
     await running.exited;
   };
   const worker = async (): Promise<void> => {
-    for (let turn = 0; !isOver; turn++) {
+    for (let turn = 0; !over.signal.aborted; turn++) {
       try {
         await operation(manager.get(), turn);
         outcomes.push({ ok: true });
@@ -121,7 +121,7 @@ test('a remote that goes away under load fails by name, and nothing runs here in
   const succeeded = outcomes.length;
   // Those under way, and many that come later.
   await untilCount(false, 100);
-  isOver = true;
+  over.abort();
   await workers;
   const failures = outcomes.filter(({ ok }) => !ok);
   for (const { error } of failures) {
