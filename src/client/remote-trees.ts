@@ -1,9 +1,11 @@
 import type { z } from 'zod';
+import { isText } from '../disk/described-entry.ts';
 import { packEntries, type PackEntriesOptions } from '../disk/pack-entries.ts';
 import { TreeUnpacker, type UnpackOptions } from '../disk/unpack.ts';
 import { RpcError } from '../protocol/errors.ts';
 import { limits } from '../protocol/limits.ts';
 import type { WireParams } from '../protocol/methods.ts';
+import { parsePath } from '../protocol/path.ts';
 import { ManifestEntry } from '../protocol/transfer.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import type { ByteStreams, IncomingBytes } from './byte-streams.ts';
@@ -65,7 +67,7 @@ export class RemoteTrees {
     { onBytes, signal, sandbox, ...options }: PackEntriesOptions & Watched,
   ): Promise<void> {
     const open = (streamId: string): Promise<unknown> =>
-      this.#call('fs/extract', { streamId, path: this.#path(path), ...(sandbox && { sandbox }) });
+      this.#call('fs/extract', { streamId, path: this.#path(path), ...given(sandbox) });
     const archive = packEntries(local, names, options);
     await this.#streams.send(open, abortable(archive, signal), onBytes);
   }
@@ -85,7 +87,7 @@ export class RemoteTrees {
         path: this.#path(path),
         entries: [...names],
         followSymlinks: follow,
-        ...(sandbox && { sandbox }),
+        ...given(sandbox),
       }),
     );
     using _aborted = cancelledBy(signal, bytes);
@@ -105,6 +107,43 @@ export class RemoteTrees {
       await unpacker.dispose();
     }
   }
+
+  /** Where a directory is, links followed; undefined where there is none. */
+  async locate(path: string, sandbox: Watched['sandbox']): Promise<string | undefined> {
+    try {
+      // Decoded from whichever form the executor answers in.
+      const { path: real } = await this.#call('fs/canonicalize', {
+        path: this.#path(path),
+        ...given(sandbox),
+      });
+      const parsed = parsePath(real);
+      if ('problem' in parsed || !isText(parsed.bytes))
+        throw new ConnectionError('protocol', "The executor's answer to fs/canonicalize is no usable path.");
+      return parsed.bytes.toString();
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async makeDirectory(path: string, sandbox: Watched['sandbox']): Promise<void> {
+    await this.#call('fs/createDirectory', { path: this.#path(path), recursive: true, ...given(sandbox) });
+  }
+
+  /** Removes one entry, a directory only if it is empty. No link in the way is followed. */
+  async remove(path: string, isDirectory: boolean, sandbox: Watched['sandbox']): Promise<void> {
+    const how = { recursive: false, force: false, followSymlinks: false };
+    await this.#call('fs/remove', { path: this.#path(path), ...how, ...given(sandbox) });
+  }
+
+  async setMode(path: string, mode: number, sandbox: Watched['sandbox']): Promise<void> {
+    const how = { mode, followSymlinks: false };
+    await this.#call('fs/setMetadata', { path: this.#path(path), ...how, ...given(sandbox) });
+  }
+}
+
+function given(sandbox: Watched['sandbox']): { sandbox?: NonNullable<Watched['sandbox']> } {
+  return sandbox == null ? {} : { sandbox };
 }
 
 function linesOf(text: string): TreeEntry[] {
@@ -154,7 +193,7 @@ function broken(what: string, cause?: unknown): ConnectionError {
   });
 }
 
-/** What the executor says where there is no such directory. */
-export function isMissing(error: unknown): boolean {
-  return error instanceof RpcError && /\(os error 2\)$/.test(error.message);
+/** What the executor says where there is no such file or directory. */
+function isMissing(error: unknown): boolean {
+  return error instanceof RpcError && error.message.endsWith('(os error 2)');
 }

@@ -130,7 +130,7 @@ function matchesRule(rule: Rule, names: readonly string[], isDirectory: boolean)
 
 function matchesPart(part: Part, name: string): boolean {
   if (part === '**') return true;
-  return matchAll(part, [...name], (token) => token === 'run', matchesToken);
+  return matchAll(part, Array.from(name), (token) => token === 'run', matchesToken);
 }
 
 function matchesToken(token: Token, char: string): boolean {

@@ -171,7 +171,7 @@ export const manifests: Topic = {
         await writeFile(path.join(folder, 'file'), '');
         for (const [title, name, options, code] of refusals) {
           const params = { path: path.join(folder, name), streamId: streamId(), ...options };
-          const answer = await client.request('fs/manifest', params as unknown as object);
+          const answer = await client.request('fs/manifest', params);
           if (code !== undefined) expect([title, answer.error?.code]).toEqual([title, code]);
           else {
             await client.waitFor(`the refusal of ${title}`, () =>
