@@ -14,7 +14,7 @@ import {
 } from './described-entry.ts';
 import { FolderChain } from './folder-chain.ts';
 import { Folder } from './folder.ts';
-import { openRegular } from './open-regular.ts';
+import { type OpenedFile, openRegular } from './open-regular.ts';
 import { splitName } from './archive-entry.ts';
 
 /** Files that are read at the same time: as many as the thread pool has threads. */
@@ -107,7 +107,7 @@ async function describeOne(
     ).catch(async (error: unknown) => describeOther(path, place, follow, error));
     if (opened === undefined || 'kind' in opened) return opened;
     try {
-      return await describeContent(path, opened.file);
+      return await describeContent(path, opened);
     } finally {
       await opened.file.close();
     }
@@ -135,30 +135,36 @@ async function describeOther(
 }
 
 /** With its digest, unless it changes all the time. */
-async function describeContent(path: string, file: FileHandle): Promise<DescribedEntry> {
-  let entry: DescribedEntry = { path, kind: 'file' };
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    const now = Date.now();
-    const before = await file.stat({ bigint: true });
-    entry = describeFile(path, before, now);
+async function describeContent(path: string, { file, stat }: OpenedFile): Promise<DescribedEntry> {
+  let before = stat;
+  let now = Date.now();
+  for (let attempt = 1; ; attempt++) {
     const sha256 = await digestOf(file, Number(before.size));
-    if (isSame(before, await file.stat({ bigint: true }))) return { ...entry, sha256 };
+    const after = await file.stat({ bigint: true });
+    const entry = describeFile(path, before, now);
+    if (sha256 !== undefined && isSame(before, after)) return { ...entry, sha256 };
+    if (attempt === attempts) {
+      const { version: _version, ...unsettled } = entry;
+      return unsettled;
+    }
+    now = Date.now();
+    before = await file.stat({ bigint: true });
   }
-  const { version: _version, ...unsettled } = entry;
-  return unsettled;
 }
 
 export function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return versionOf(one) === versionOf(other);
 }
 
-async function digestOf(file: FileHandle, size: number): Promise<string> {
+/** Of so many bytes; undefined where there are not as many. That there are no more is for the size to tell. */
+async function digestOf(file: FileHandle, size: number): Promise<string | undefined> {
   const hash = createHash('sha256');
-  const block = Buffer.allocUnsafe(Math.min(size + 1, blockBytes));
-  for (let offset = 0; ;) {
-    const { bytesRead } = await file.read(block, 0, block.length, offset);
-    if (bytesRead === 0) return hash.digest('hex');
+  const block = Buffer.allocUnsafe(Math.min(size, blockBytes));
+  for (let offset = 0; offset < size;) {
+    const { bytesRead } = await file.read(block, 0, Math.min(block.length, size - offset), offset);
+    if (bytesRead === 0) return undefined;
     hash.update(block.subarray(0, bytesRead));
     offset += bytesRead;
   }
+  return hash.digest('hex');
 }
