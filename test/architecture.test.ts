@@ -33,7 +33,18 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'version.ts',
   ],
   client: ['disk', 'protocol', 'rpc', 'support', 'version.ts'],
-  environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
+  environments: [
+    'access/loopback.ts',
+    'client',
+    'config.ts',
+    'disk',
+    'process',
+    'protocol',
+    'rpc',
+    'sandbox/metadata.ts',
+    'support',
+    'server/exec-server.ts',
+  ],
   'config.ts': ['access', 'http/egress.ts', 'protocol', 'support', 'telemetry'],
   cli: ['anything'],
   'index.ts': ['anything'],
@@ -51,10 +62,11 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   jose: ['access/authenticator.ts'],
   picomatch: ['file-system'],
   pino: ['telemetry/logger.ts'],
+  'smol-toml': ['environments'],
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   undici: ['http/send.ts'],
   ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'rpc/decode.ts'],
+  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'environments', 'rpc/decode.ts'],
 };
 
 /** Where a library may be named for its types. */

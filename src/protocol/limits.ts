@@ -71,6 +71,8 @@ export const limits = {
 
   /** Bytes of a file that holds a token or a key. */
   secretFileBytes: 64 * KiB,
+  /** Bytes of a file of environments: some hundred entries have tens of KiB. */
+  environmentsFileBytes: 1 * MiB,
   /** Bytes at least of a key that signs tokens: as long as what it signs with, SHA-256. */
   sharedSecretBytes: 32,
 
@@ -266,6 +268,12 @@ export const limits = {
   /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
   reconnectFirstMs: 100,
   reconnectMostMs: 5_000,
+  /** Milliseconds that a command that is an environment's executor has between TERM and KILL. */
+  commandGraceMs: 2_000,
+  /** Milliseconds that an environment that is closed has to end its processes. */
+  environmentEndMs: 5_000,
+  /** Characters of one line of such a command's standard error that go to the log. */
+  logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 } as const;
