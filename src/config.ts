@@ -165,7 +165,7 @@ function withAccess(checked: Checked): ServeConfig {
 /** The token that the commands show to an executor: the flag, or one of two variables. */
 export function clientToken(
   tokenFile: string | undefined,
-  env: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string | undefined>>,
 ): string | { readonly file: string } | undefined {
   // An empty variable is none.
   const file = tokenFile ?? (env['EXEC_SERVER_TOKEN_FILE'] || undefined);

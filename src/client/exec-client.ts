@@ -57,6 +57,8 @@ export type Address =
 export interface ConnectOptions {
   /** For the executor's log. */
   readonly clientName?: string;
+  /** Named by every error of the connection, for clients of several executors. */
+  readonly environmentId?: string;
   /** Milliseconds for the connection and the handshake together; 10,000 if absent. */
   readonly connectTimeoutMs?: number;
   /** Milliseconds for a call, beyond what it waits for on purpose, lost connections included; 30,000 if absent. */
@@ -114,6 +116,7 @@ export class ExecClient implements AsyncDisposable {
     this.#processes = new RemoteProcesses(this.#boundCall, {
       windowBytes: options.windowBytes ?? 8 * 1024 * 1024,
       greeting: () => this.#link.greeting,
+      environmentId: options.environmentId,
     });
     const receivers: Receivers = {
       ...this.#processes.receivers,
@@ -126,6 +129,7 @@ export class ExecClient implements AsyncDisposable {
     this.#link = new SessionLink(
       {
         clientName: options.clientName ?? 'exec-server-client',
+        environmentId: options.environmentId,
         connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectMs,
         reconnectMs: canReturn ? (options.reconnectMs ?? limits.reconnectMs) : 0,
         pingIntervalMs: options.pingIntervalMs ?? limits.clientPingIntervalMs,
@@ -198,8 +202,11 @@ export class ExecClient implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<Result<M>> {
     const milliseconds = (options.timeoutMs ?? this.#options.callTimeoutMs ?? 30_000) + intendedWait(params);
+    const { environmentId } = this.#options;
     const late = (): Error =>
-      new ConnectionError('timeout', `No answer to ${method} after ${milliseconds} ms.`);
+      new ConnectionError('timeout', `No answer to ${method} after ${milliseconds} ms.`).nameEnvironment(
+        environmentId,
+      );
     const result = await withDeadline(milliseconds, late, options.signal, (signal) =>
       this.#link.call(method, params, signal),
     );
@@ -208,7 +215,12 @@ export class ExecClient implements AsyncDisposable {
     throw new ConnectionError(
       'protocol',
       `The executor's answer to ${method} is wrong: ${describe('result', decoded.error)}`,
-    );
+    ).nameEnvironment(environmentId);
+  }
+
+  /** The processes that this client has started and that have not ended, as far as is known here. */
+  get processes(): readonly RemoteProcess[] {
+    return this.#processes.own();
   }
 
   /** Starts a process. Without `env` and `envPolicy` it gets the executor's PATH, HOME and the like, and nothing else. */

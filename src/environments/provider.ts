@@ -1,3 +1,4 @@
+import type { ConnectOptions } from '../client/exec-client.ts';
 import type { EnvironmentSource } from './environment-source.ts';
 import type { SandboxSetting } from './sandbox-setting.ts';
 
@@ -10,6 +11,8 @@ export interface EnvironmentEntry {
   readonly sandbox?: SandboxSetting | undefined;
   /** Where work begins there; what its executor says if absent. */
   readonly cwd?: string | undefined;
+  /** Times of its connection that differ from the manager's. */
+  readonly connect?: ConnectOptions | undefined;
 }
 
 export type DefaultEnvironment =

@@ -256,6 +256,8 @@ export const limits = {
   reconnectMostMs: 5_000,
   /** Milliseconds that a command that is an environment's executor has between TERM and KILL. */
   commandGraceMs: 2_000,
+  /** Milliseconds that an environment that is closed has to end its processes. */
+  environmentEndMs: 5_000,
   /** Characters of one line of such a command's standard error that go to the log. */
   logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */

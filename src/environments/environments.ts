@@ -1,0 +1,31 @@
+/** The entry `exec-server/environments`: environments by id, wherever they are. */
+export { type Environment, type EnvironmentHealth, type EnvironmentStart } from './environment.ts';
+export {
+  EnvironmentConfigError,
+  EnvironmentError,
+  type EnvironmentErrorCode,
+  failedEnvironment,
+} from './environment-error.ts';
+export type { EnvironmentFiles } from './environment-files.ts';
+export { EnvironmentManager, type EnvironmentManagerOptions } from './environment-manager.ts';
+export type { EnvironmentSource, OpenContext, OpenedEnvironment } from './environment-source.ts';
+export type { Hop, HopChild, HopCommand, HopExit } from './hop.ts';
+export type { EnvironmentEvent } from './lazy-session.ts';
+export { type LocalExecutor, connectLocal } from './local.ts';
+export type {
+  DefaultEnvironment,
+  EnvironmentEntry,
+  EnvironmentProvider,
+  EnvironmentSnapshot,
+} from './provider.ts';
+export {
+  type SandboxMode,
+  type SandboxPolicy,
+  type SandboxSetting,
+  SandboxSettingError,
+} from './sandbox-setting.ts';
+export { type CommandSourceOptions, commandSource } from './sources/command-source.ts';
+export { localSource } from './sources/local-source.ts';
+export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
+export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
+export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
