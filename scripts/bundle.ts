@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { type BundledFile, archive, sha256 } from './bundle/archive.ts';
+import { type BundledFile, archive, byName, sha256 } from './bundle/archive.ts';
 import { bundleCode } from './bundle/code.ts';
 import { requiredGlibc, setRunPath } from './bundle/elf.ts';
 import { licences } from './bundle/licences.ts';
@@ -39,11 +39,16 @@ console.log(`  sha256  ${sha256(content)}`);
 console.log(`  size    ${mebibytes(content.length)} MiB, unpacked ${mebibytes(total(files))} MiB`);
 for (const { name, content: bytes } of files.filter((one) => one.content.length > 1024 * 1024))
   console.log(`          ${mebibytes(bytes.length).padStart(6)} MiB ${name}`);
-console.log(`  glibc   ${manifestOf(files).glibc}; ${manifestOf(files).glibcAlone} where the target has no libstdc++`);
+console.log(
+  `  glibc   ${manifestOf(files).glibc}; ${manifestOf(files).glibcAlone} where the target has no libstdc++`,
+);
 
 async function collect(): Promise<BundledFile[]> {
   const { files: code, packages } = await bundleCode(root);
-  const node = setRunPath(await stripped(process.execPath), [...systemFolders, '$ORIGIN/../runtime'].join(':'));
+  const node = setRunPath(
+    await stripped(process.execPath),
+    [...systemFolders, '$ORIGIN/../runtime'].join(':'),
+  );
   const libraries = await runtimeLibraries();
   const parts: BundledFile[] = [
     { name: 'bin/node', content: node, executable: true },
@@ -55,7 +60,9 @@ async function collect(): Promise<BundledFile[]> {
     parts.push({ name: `build/Release/${name}`, content: await native(name), executable: true });
   const names = libraries.map(({ name }) => path.basename(name));
   parts.push({ name: 'LICENSES', content: Buffer.from(await licences(root, packages, names)) });
-  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { version: string };
+  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as {
+    version: string;
+  };
   const described = { name: 'exec-server', version, type: 'module' };
   parts.push({ name: 'package.json', content: Buffer.from(`${JSON.stringify(described, null, 2)}\n`) });
   const own = parts.filter(({ name }) => /^(?:bin|build)\//.test(name)).map(({ content: bytes }) => bytes);
@@ -65,7 +72,7 @@ async function collect(): Promise<BundledFile[]> {
     arch: process.arch,
     glibc: requiredGlibc(own),
     glibcAlone: requiredGlibc([...own, ...libraries.map(({ content: bytes }) => bytes)]),
-    files: Object.fromEntries(parts.map(({ name, content: bytes }) => [name, sha256(bytes)]).sort()),
+    files: Object.fromEntries(byName(parts).map(({ name, content: bytes }) => [name, sha256(bytes)])),
   };
   parts.push({ name: 'manifest.json', content: Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) });
   return parts;
@@ -73,9 +80,12 @@ async function collect(): Promise<BundledFile[]> {
 
 async function native(name: string): Promise<Buffer> {
   return readFile(path.join(built, name)).catch((cause: unknown) => {
-    throw new Error(`build/Release/${name} is missing: \`npm ci\` builds it where the C library has a static form.`, {
-      cause,
-    });
+    throw new Error(
+      `build/Release/${name} is missing: \`npm ci\` builds it where the C library has a static form.`,
+      {
+        cause,
+      },
+    );
   });
 }
 
@@ -104,12 +114,13 @@ async function runtimeLibraries(): Promise<BundledFile[]> {
       return name === undefined ? [] : [[name, place] as const];
     }),
   );
-  return Promise.all(
-    [...found].sort().map(async ([name, place]) => ({
+  const libraries = await Promise.all(
+    [...found].map(async ([name, place]) => ({
       name: `runtime/${name}`,
       content: await readFile(await realpath(place)),
     })),
   );
+  return byName(libraries);
 }
 
 function manifestOf(parts: readonly BundledFile[]): { readonly glibc: string; readonly glibcAlone: string } {

@@ -35,7 +35,7 @@ export function sha256(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-function byName(files: readonly BundledFile[]): BundledFile[] {
+export function byName(files: readonly BundledFile[]): BundledFile[] {
   return [...files].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 

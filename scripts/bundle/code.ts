@@ -1,9 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type Plugin, build } from 'esbuild';
+import { type Plugin, build as bundleFiles } from 'esbuild';
 
-/** Programs of their own: the executor, the worker in a sandbox, the search thread. */
-const programs = ['main.ts', 'server/confined/worker.ts', 'file-system/search/worker.ts'];
+/** Programs of their own: the executor, the worker in a sandbox, the search thread, the helper in a container. */
+const programs = [
+  'main.ts',
+  'server/confined/worker.ts',
+  'file-system/search/worker.ts',
+  'environments/docker/inside.ts',
+];
 
 /** Optional accelerators of other libraries, native code; and what only an orchestrator needs. Looked for nowhere in the target. */
 const leftOut = /^(?:bufferutil|utf-8-validate|dockerode)$/;
@@ -18,7 +23,7 @@ export interface BundledCode {
 /** The executor and all that it imports, as the files that Node loads. */
 export async function bundleCode(root: string): Promise<BundledCode> {
   const sources = path.join(root, 'src');
-  const result = await build({
+  const result = await bundleFiles({
     absWorkingDir: root,
     entryPoints: programs.map((file) => path.join(sources, file)),
     outbase: sources,
@@ -62,10 +67,13 @@ const bundleRoot = `
 function ownPlaces(sources: string): Plugin {
   return {
     name: 'own-places',
-    setup: ({ onResolve, onLoad }) => {
-      onResolve({ filter: /^bundle-root$/ }, () => ({ path: 'bundle-root', namespace: 'bundle-root' }));
-      onLoad({ filter: /.*/, namespace: 'bundle-root' }, () => ({ contents: bundleRoot, loader: 'js' }));
-      onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
+    setup: (build) => {
+      build.onResolve({ filter: /^bundle-root$/ }, () => ({ path: 'bundle-root', namespace: 'bundle-root' }));
+      build.onLoad({ filter: /.*/, namespace: 'bundle-root' }, () => ({
+        contents: bundleRoot,
+        loader: 'js',
+      }));
+      build.onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
         if (!file.startsWith(`${sources}${path.sep}`)) return undefined;
         const text = await readFile(file, 'utf8');
         const place = path.relative(sources, file).replace(/\.ts$/, '.js');
@@ -84,9 +92,9 @@ function ownPlaces(sources: string): Plugin {
 
 const withoutOptional: Plugin = {
   name: 'without-optional',
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: leftOut }, ({ path: name }) => ({ path: name, namespace: 'left-out' }));
-    onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path: name }) => ({
+  setup: (build) => {
+    build.onResolve({ filter: leftOut }, ({ path: name }) => ({ path: name, namespace: 'left-out' }));
+    build.onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path: name }) => ({
       contents: `throw new Error(${JSON.stringify(`The portable bundle is without ${name}.`)});`,
       loader: 'js',
     }));

@@ -19,13 +19,15 @@ export async function licences(
   }
   for (const folder of packages) {
     const place = path.join(root, folder);
-    const { name, version, license } = JSON.parse(await readFile(path.join(place, 'package.json'), 'utf8')) as {
+    const { name, version, license } = JSON.parse(
+      await readFile(path.join(place, 'package.json'), 'utf8'),
+    ) as {
       readonly name: string;
       readonly version: string;
       readonly license?: string;
     };
     const file = (await readdir(place)).sort().find((entry) => /^licen[cs]e(?:\.|$)/i.test(entry));
-    const text = file === undefined ? `${license ?? 'unknown'}` : await readFile(path.join(place, file), 'utf8');
+    const text = file === undefined ? (license ?? 'unknown') : await readFile(path.join(place, file), 'utf8');
     parts.push(section(`${name} ${version}`, text));
   }
   return parts.join('\n');
