@@ -262,6 +262,8 @@ export const limits = {
   endPollMs: 50,
   /** Milliseconds that a Docker engine has to remove a container, or to end a program in one. */
   containerRemovalMs: 20_000,
+  /** Bytes that a shell's profile may print before an executor over ssh speaks. */
+  sshNoiseBytes: 64 * KiB,
   /** Characters of what a Docker engine or a command says that an error shows. */
   saidCharacters: 400,
   /** Characters of one line of such a command's standard error that go to the log. */

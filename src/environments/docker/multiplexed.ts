@@ -1,7 +1,7 @@
 import { type Duplex, Readable, Writable } from 'node:stream';
 import { limits } from '../../protocol/limits.ts';
 import type { HopChild, HopExit } from '../hop.ts';
-import { within } from './within.ts';
+import { within } from '../../support/within.ts';
 
 /** Bytes before each piece: the number of the stream, three of nothing, and the length of the piece. */
 const headerBytes = 8;

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { limits } from '../../protocol/limits.ts';
 import type { HopChild, HopExit } from '../hop.ts';
-import { within } from './within.ts';
+import { within } from '../../support/within.ts';
 
 /** A command line whose own end is not that of what it has started elsewhere: that gets the end of its input first, and time. */
 export class PatientChild implements HopChild {
