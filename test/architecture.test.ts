@@ -34,6 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   client: ['disk', 'protocol', 'rpc', 'support', 'version.ts'],
   environments: [
+    'access/loopback.ts',
     'client',
     'config.ts',
     'disk',

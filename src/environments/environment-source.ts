@@ -12,6 +12,11 @@ export interface EnvironmentSource {
   readonly via?: string | undefined;
   /** Opens it; called again after it was lost or an attempt has failed. Rejects with an error that says what to do. */
   open(context: OpenContext): Promise<OpenedEnvironment>;
+  /**
+   * A connection of its own on which nothing has been said yet, for those who speak the protocol themselves: to the same executor where
+   * several connections can meet it, to another one where a connection starts its executor.
+   */
+  dial?(context: OpenContext): Promise<Transport>;
 }
 
 export interface OpenContext {
@@ -29,9 +34,6 @@ export interface OpenContext {
 /** A session with the executor of an environment. Its disposal ends the session, and what was started to have one. */
 export interface OpenedEnvironment extends AsyncDisposable {
   readonly client: ExecClient;
-  /**
-   * A connection of its own on which nothing has been said yet, for those who speak the protocol themselves: to the same executor where
-   * several connections can meet it, to another one where a connection starts its executor.
-   */
+  /** The same as of its source, where that needs what was opened. */
   dial?(signal: AbortSignal): Promise<Transport>;
 }

@@ -9,6 +9,16 @@ export {
 export type { EnvironmentFiles } from './environment-files.ts';
 export { EnvironmentManager, type EnvironmentManagerOptions } from './environment-manager.ts';
 export type { EnvironmentSource, OpenContext, OpenedEnvironment } from './environment-source.ts';
+export { type EntryContext, type EntryKind, entryKind } from './file/entry-kind.ts';
+export { EntryProblem, EnvironmentFileError, type FileProblem } from './file/file-error.ts';
+export {
+  type DefaultProviderOptions,
+  type FileProviderOptions,
+  defaultProvider,
+  environmentFiles,
+  fileProvider,
+} from './file/file-provider.ts';
+export { entryKinds } from './file/kinds.ts';
 export type { Hop, HopChild, HopCommand, HopExit } from './hop.ts';
 export type { EnvironmentEvent } from './lazy-session.ts';
 export { type LocalExecutor, connectLocal } from './local.ts';

@@ -3,7 +3,7 @@ import { limits } from '../protocol/limits.ts';
 import type { Transport } from '../rpc/transport.ts';
 import { toError } from '../support/to-error.ts';
 import { EnvironmentError } from './environment-error.ts';
-import type { EnvironmentSource, OpenedEnvironment } from './environment-source.ts';
+import type { EnvironmentSource, OpenContext, OpenedEnvironment } from './environment-source.ts';
 import type { Hop } from './hop.ts';
 
 /** What becomes of an environment, for the application. */
@@ -69,14 +69,15 @@ export class LazySession {
 
   /** A connection of its own to the executor. */
   async dial(signal: AbortSignal): Promise<Transport> {
+    const { id, source } = this.#options;
+    this.#leaving.signal.throwIfAborted();
+    if (source.dial !== undefined) {
+      return source.dial(this.#context(AbortSignal.any([signal, this.#leaving.signal])));
+    }
     const opened = await this.#ready();
     if (opened.dial !== undefined) return opened.dial(signal);
-    const { id, source } = this.#options;
-    throw new EnvironmentError(
-      'unavailable',
-      id,
-      `Environment "${id}" (${source.label}) has one connection only.`,
-    );
+    const text = `Environment "${id}" (${source.label}) has one connection only.`;
+    throw new EnvironmentError('unavailable', id, text);
   }
 
   /** Ends it for good. Operations from now on reject with the reason. Resolves when nothing is left of it. */
@@ -93,18 +94,12 @@ export class LazySession {
   }
 
   async #open(): Promise<OpenedEnvironment> {
-    const { id, source, hop, onEvent } = this.#options;
+    const { id, source, onEvent } = this.#options;
     const { signal } = this.#leaving;
     try {
       // What is left of the session before could be in the way of this one.
       await Promise.all(this.#endings);
-      const opened = await source.open({
-        id,
-        signal,
-        hop,
-        connect: this.#connectOptions(),
-        onLog: (line) => onEvent({ kind: 'log', environmentId: id, line }),
-      });
+      const opened = await source.open(this.#context(signal));
       if (signal.aborted) {
         await opened[Symbol.asyncDispose]();
         throw signal.reason;
@@ -126,6 +121,12 @@ export class LazySession {
       onEvent({ kind: 'failed', environmentId: id, error });
       throw error;
     }
+  }
+
+  #context(signal: AbortSignal): OpenContext {
+    const { id, hop, onEvent } = this.#options;
+    const onLog = (line: string): void => onEvent({ kind: 'log', environmentId: id, line });
+    return { id, signal, hop, onLog, connect: this.#connectOptions() };
   }
 
   #connectOptions(): ConnectOptions {

@@ -33,10 +33,10 @@ const policyOfMode: Readonly<Record<SandboxMode, SandboxPolicy>> = {
   'danger-full-access': { type: 'dangerFullAccess' },
 };
 
-/** The policy that a mode stands for. Throws a SandboxSettingError for anything else. */
+/** The policy that a mode stands for, with all of its members. Throws a SandboxSettingError for anything else. */
 export function policyOf(mode: unknown): SandboxPolicy {
   const known = sandboxModes.find((one) => one === mode);
-  if (known !== undefined) return policyOfMode[known];
+  if (known !== undefined) return checkedPolicy(policyOfMode[known]);
   throw new SandboxSettingError(
     `${JSON.stringify(mode)?.slice(0, 80)} is no sandbox mode; write ${sandboxModes.map((one) => `"${one}"`).join(', ')}.`,
   );

@@ -2,7 +2,7 @@ import { clientToken } from '../config.ts';
 import { meansNone } from './entry-rules.ts';
 import { EnvironmentConfigError } from './environment-error.ts';
 import type { EnvironmentProvider, EnvironmentSnapshot } from './provider.ts';
-import { urlProblem, urlSource } from './sources/url-source.ts';
+import { staysPrivate, urlProblem, urlSource } from './sources/url-source.ts';
 
 /** The variables that name an executor. The first one that is set counts. */
 const names = ['EXEC_SERVER_URL', 'CODEX_EXEC_SERVER_URL'] as const;
@@ -38,6 +38,10 @@ function snapshot({ variables, generation = 'current' }: VariablesProviderOption
   const problem = urlProblem(value);
   if (problem !== undefined) throw new EnvironmentConfigError(name, `the URL ${problem}`);
   const token = clientToken(undefined, variables);
+  if (token !== undefined && !staysPrivate(value)) {
+    const clear = 'the token would go over the network in the clear; use wss://, or a loopback address';
+    throw new EnvironmentConfigError(name, clear);
+  }
   return {
     environments: [{ id: remoteId, source: urlSource({ url: value, token }) }],
     includeLocal: keepsLocal,

@@ -71,6 +71,8 @@ export const limits = {
 
   /** Bytes of a file that holds a token or a key. */
   secretFileBytes: 64 * KiB,
+  /** Bytes of a file of environments: some hundred entries have tens of KiB. */
+  environmentsFileBytes: 1 * MiB,
   /** Bytes at least of a key that signs tokens: as long as what it signs with, SHA-256. */
   sharedSecretBytes: 32,
 

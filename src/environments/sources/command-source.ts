@@ -1,4 +1,3 @@
-import type { Transport } from '../../rpc/transport.ts';
 import type { EnvironmentSource, OpenContext } from '../environment-source.ts';
 import type { Hop } from '../hop.ts';
 import { openOnHop, startExecutor } from '../hop-executor.ts';
@@ -27,12 +26,7 @@ export function commandSource(options: CommandSourceOptions): EnvironmentSource 
     kind: 'command',
     label: via === undefined ? 'a command on this machine' : `a command inside "${via}"`,
     via,
-    open: async (context) => {
-      const hop = await hopOf(context);
-      const opened = await openOnHop(hop, command, context);
-      const dial = async (signal: AbortSignal): Promise<Transport> =>
-        (await startExecutor(hop, command, { ...context, signal })).transport;
-      return { ...opened, dial };
-    },
+    open: async (context) => openOnHop(await hopOf(context), command, context),
+    dial: async (context) => (await startExecutor(await hopOf(context), command, context)).transport,
   };
 }

@@ -2,34 +2,52 @@ import { ExecClient } from '../../client/exec-client.ts';
 import { memoryTransportPair } from '../../rpc/memory-transport.ts';
 import type { Transport } from '../../rpc/transport.ts';
 import { ExecServer, type ExecServerOptions } from '../../server/exec-server.ts';
-import type { EnvironmentSource } from '../environment-source.ts';
+import type { EnvironmentSource, OpenContext, OpenedEnvironment } from '../environment-source.ts';
 
-/** An executor in this process, without a socket. */
-export function localSource(options: ExecServerOptions): EnvironmentSource {
-  return {
+/** An executor in this process, without a socket; or one that somebody else has here, and closes. */
+export function localSource(executorOrOptions: ExecServerOptions | ExecServer): EnvironmentSource {
+  const source = {
     kind: 'local',
     label: 'this machine',
-    open: async ({ connect, signal }) => {
-      const executor = new ExecServer(options);
-      const meet = async (): Promise<Transport> => {
-        const [near, far] = memoryTransportPair();
-        void executor.serve(far);
-        return near;
-      };
-      try {
-        const client = await ExecClient.connect({ transport: await meet() }, { ...connect, signal });
-        return {
-          client,
-          dial: meet,
-          [Symbol.asyncDispose]: async () => {
-            await client.close();
-            await executor.close();
-          },
-        };
-      } catch (error) {
-        await executor.close();
-        throw error;
-      }
+  };
+  if (executorOrOptions instanceof ExecServer) {
+    const dial = meet(executorOrOptions);
+    return { ...source, dial, open: async (context) => open(dial, context, async () => {}) };
+  }
+  return {
+    ...source,
+    open: async (context) => {
+      const executor = new ExecServer(executorOrOptions);
+      return open(meet(executor), context, () => executor.close());
     },
   };
+}
+
+function meet(executor: ExecServer): () => Promise<Transport> {
+  return async () => {
+    const [near, far] = memoryTransportPair();
+    void executor.serve(far);
+    return near;
+  };
+}
+
+async function open(
+  dial: () => Promise<Transport>,
+  { connect, signal }: OpenContext,
+  end: () => Promise<void>,
+): Promise<OpenedEnvironment> {
+  try {
+    const client = await ExecClient.connect({ transport: await dial() }, { ...connect, signal });
+    return {
+      client,
+      dial,
+      [Symbol.asyncDispose]: async () => {
+        await client.close();
+        await end();
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { isLoopback } from '../../access/loopback.ts';
 import { dialWebSocket } from '../../client/dial.ts';
 import { ExecClient } from '../../client/exec-client.ts';
 import { type Token, bearerHeader } from '../../client/token.ts';
@@ -18,12 +20,9 @@ export function urlSource(options: UrlSourceOptions): EnvironmentSource {
     label: urlLabel(url),
     open: async ({ connect, signal }) => {
       const client = await ExecClient.connect({ url, token, headers }, { ...connect, signal });
-      return {
-        client,
-        dial: async (abandon) => dialWebSocket(url, { ...headers, ...(await bearerHeader(token)) }, abandon),
-        [Symbol.asyncDispose]: () => client.close(),
-      };
+      return { client, [Symbol.asyncDispose]: () => client.close() };
     },
+    dial: async ({ signal }) => dialWebSocket(url, { ...headers, ...(await bearerHeader(token)) }, signal),
   };
 }
 
@@ -37,6 +36,14 @@ export function urlProblem(url: string): string | undefined {
     return 'must hold no credentials; give the token apart';
   if (url.includes('#')) return 'must not have a fragment';
   return undefined;
+}
+
+/** Whether nobody on the way can read what is sent: over TLS, or within this machine. */
+export function staysPrivate(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'wss:') return true;
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return host === 'localhost' || (isIP(host) !== 0 && isLoopback(host));
 }
 
 /** A URL without its query, which may be a signature. */
