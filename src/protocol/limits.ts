@@ -272,6 +272,14 @@ export const limits = {
   commandGraceMs: 2_000,
   /** Milliseconds that an environment that is closed has to end its processes. */
   environmentEndMs: 5_000,
+  /** Milliseconds between two looks at whether something has ended that does not tell. */
+  endPollMs: 50,
+  /** Milliseconds that a Docker engine has to remove a container, or to end a program in one. */
+  containerRemovalMs: 20_000,
+  /** Bytes that a shell's profile may print before an executor over ssh speaks. */
+  sshNoiseBytes: 64 * KiB,
+  /** Characters of what a Docker engine or a command says that an error shows. */
+  saidCharacters: 400,
   /** Characters of one line of such a command's standard error that go to the log. */
   logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */
