@@ -33,6 +33,7 @@ export type {
   GrepSummary,
   RemoteGrep,
 } from './remote-search.ts';
+export type { RemoteTrees, TreeEntry } from './remote-trees.ts';
 export type { HttpRequestOptions, HttpResponse, RemoteHttp } from './remote-http.ts';
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, ProcessAttachments, RemoteProcess, WriteOutcome } from './remote-process.ts';

@@ -6,6 +6,7 @@ import { type ByteSink, fileSink, fileSource, treeSink } from '../disk/transfer.
 import { type ByteStreams, type IncomingBytes, type StreamWriter, byteLength } from './byte-streams.ts';
 import type { Call } from './call.ts';
 import type { FileEvents } from './file-events.ts';
+import { RemoteTrees } from './remote-trees.ts';
 import type { GlobFound, GlobOptions, GrepOptions, RemoteGrep } from './remote-search.ts';
 import type { RemoteWatch } from './remote-watch.ts';
 
@@ -41,6 +42,8 @@ export class RemoteFiles {
   readonly #events: FileEvents;
   readonly #streams: ByteStreams;
   readonly #path: (path: string) => string;
+  /** Some entries of a tree at a time. */
+  readonly trees: RemoteTrees;
 
   /** `path`: brings a path into the form that the executor takes. */
   constructor(call: Call, events: FileEvents, path: (path: string) => string) {
@@ -48,6 +51,7 @@ export class RemoteFiles {
     this.#events = events;
     this.#streams = events.streams;
     this.#path = path;
+    this.trees = new RemoteTrees(call, this.#streams, path);
   }
 
   /** A whole file, or a range of it, in memory. For what is large there is `readStream`. */
