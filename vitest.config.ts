@@ -23,7 +23,6 @@ export default defineConfig({
       project('unit', 20_000, 0, { include: ['test/unit/**/*.test.ts', 'test/*.test.ts'], maxWorkers: 2 }),
       project('conformance', 60_000, 0, { maxWorkers: 2 }),
       project('sandbox', 60_000, 0, { maxWorkers: 2 }),
-      project('environments', 120_000, 0, { maxWorkers: 2 }),
       // One after the other, and with the machine to themselves: they load it as far as it goes.
       project('faults', 180_000, 1, { maxWorkers: 1 }),
       // The conformance cases that meet an executor over a WebSocket once more, by a road on which everything comes late and in pieces.
@@ -34,7 +33,7 @@ export default defineConfig({
         maxWorkers: 2,
         env: { EXEC_SERVER_TEST_ROAD: 'chaos' },
       }),
-      project('environments', 60_000, 2, { maxWorkers: 2 }),
+      project('environments', 120_000, 2, { maxWorkers: 2 }),
       project('soak', 180_000, 2, { maxWorkers: 1 }),
       project('interop', 240_000, 2, { maxWorkers: 1 }),
       project('container', 240_000, 3, { maxWorkers: 1 }),

@@ -244,6 +244,11 @@ export class ExecClient implements AsyncDisposable {
     return this.#processes.start(params as WireParams<'process/start'>);
   }
 
+  /** The files as a sandbox lets them be used. */
+  filesIn(sandbox: StartOptions['sandbox']): RemoteFiles {
+    return new RemoteFiles(this.#boundCall, this.#fileEvents, (path) => this.#path(path), sandbox);
+  }
+
   /** Attaches to a process of another session, whose client has given a key. */
   async attach(options: AttachOptions): Promise<RemoteProcess> {
     return this.#processes.attach(options);

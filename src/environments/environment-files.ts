@@ -2,12 +2,14 @@ import type { RemoteFiles } from '../client/remote-files.ts';
 import { RemoteGrep } from '../client/remote-search.ts';
 import { toError } from '../support/to-error.ts';
 
-/** The files of an environment: the same calls as a client's, wherever it is. */
-export type EnvironmentFiles = { readonly [K in keyof RemoteFiles]: RemoteFiles[K] };
+type Name = Exclude<keyof RemoteFiles, 'trees'>;
+
+/** The files of an environment: the same calls as a client's, wherever it is. Directories are synchronised with its client. */
+export type EnvironmentFiles = Readonly<Pick<RemoteFiles, Name>>;
 
 type AsyncMethod = {
-  [K in keyof RemoteFiles]: ReturnType<RemoteFiles[K]> extends Promise<unknown> ? K : never;
-}[keyof RemoteFiles];
+  [K in Name]: ReturnType<RemoteFiles[K]> extends Promise<unknown> ? K : never;
+}[Name];
 
 /** Files behind a client that is there when it is needed. */
 export function filesOf(files: () => Promise<EnvironmentFiles>): EnvironmentFiles {

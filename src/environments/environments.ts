@@ -39,3 +39,12 @@ export { localSource } from './sources/local-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
 export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
 export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
+export {
+  type Selection,
+  type WorkspaceChange,
+  WorkspaceError,
+  type WorkspaceSettings,
+} from './workspace/selection.ts';
+export type { Turn, TurnStart } from './workspace/turn.ts';
+export type { Workspace, WorkspaceState } from './workspace/workspace.ts';
+export type { Workspaces } from './workspace/workspaces.ts';
