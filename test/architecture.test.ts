@@ -34,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'version.ts',
   ],
-  client: ['disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
+  client: ['access/loopback.ts', 'disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
   environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
   'config.ts': ['access', 'http/egress.ts', 'protocol', 'support', 'telemetry'],
   cli: ['anything'],
@@ -57,13 +57,20 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   pino: ['telemetry/logger.ts'],
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   undici: ['http/send.ts'],
-  ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'rpc/decode.ts'],
+  ws: ['rpc/websocket-transport.ts'],
+  zod: [
+    'protocol',
+    'cli/schema.ts',
+    'client/notifications.ts',
+    'client/rendezvous-ticket.ts',
+    'config.ts',
+    'rpc/decode.ts',
+  ],
 };
 
 /** Where a library may be named for its types. */
 const libraryTypes: Readonly<Record<string, readonly string[]>> = {
-  ws: ['relay/frame-socket.ts', 'server/listen-websocket.ts'],
+  ws: ['client/dial.ts', 'relay/frame-socket.ts', 'server/listen-websocket.ts'],
 };
 
 /** Something that one file alone may do. */
