@@ -254,6 +254,24 @@ export const limits = {
   /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
   reconnectFirstMs: 100,
   reconnectMostMs: 5_000,
+  /** Milliseconds that an executor's registration with a rendezvous may take, repeats included, and the way to the socket after it. */
+  registrationMs: 10_000,
+  rendezvousConnectMs: 10_000,
+  /** Bytes of a registry's answer: some ids and a URL. */
+  registrationAnswerBytes: 64 * KiB,
+  /** Characters of its error that are shown. */
+  registrationRefusalLength: 200,
+  /** Characters of the URL in it: what servers take as a request line. */
+  rendezvousUrlLength: 8 * KiB,
+  /** Redirects of a registration that are followed. */
+  registrationRedirects: 10,
+  /** Milliseconds at most that a registry can make an executor wait by Retry-After. */
+  registrationRetryAfterMs: 300_000,
+  /** Milliseconds between two registrations: at first, and at most. Half of it is chance. */
+  registrationFirstMs: 1_000,
+  registrationMostMs: 30_000,
+  /** Milliseconds after which a socket of a rendezvous has held: the waits begin anew when it is lost. */
+  rendezvousHeldMs: 5_000,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 } as const;
