@@ -198,18 +198,18 @@ export function serveConfig(
 }
 
 /** What flags mean for each other. They are left out of the result where settings stand for them. */
-function together(
-  checked: Checked,
-  listens: boolean,
-  env: Readonly<Record<string, string>>,
-): ServeConfig {
+function together(checked: Checked, listens: boolean, env: Readonly<Record<string, string>>): ServeConfig {
   const rendezvous = rendezvousSettings(checked, listens, env);
   if (typeof rendezvous === 'string') throw new ConfigError(rendezvous);
   const isWebSocket = checked.listen.kind === 'websocket' && rendezvous === undefined;
   const access = accessSettings(checked, isWebSocket);
   if (typeof access === 'string') throw new ConfigError(access);
   const others = Object.entries(checked).filter(([key]) => !key.startsWith('ws') && !rendezvousKeys.has(key));
-  return Object.freeze({ ...(Object.fromEntries(others) as Omit<ServeConfig, 'access'>), access, rendezvous });
+  return Object.freeze({
+    ...(Object.fromEntries(others) as Omit<ServeConfig, 'access'>),
+    access,
+    rendezvous,
+  });
 }
 
 /** The token that the commands show to an executor: the flag, or one of two variables. */

@@ -12,6 +12,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   'version.ts': [],
   rpc: ['protocol', 'support'],
+  relay: ['protocol', 'rpc', 'support'],
   sandbox: ['disk', 'protocol', 'support'],
   access: ['disk', 'protocol', 'support'],
   process: ['protocol', 'sandbox', 'support'],
@@ -33,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'version.ts',
   ],
-  client: ['disk', 'protocol', 'rpc', 'support', 'version.ts'],
+  client: ['disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
   environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
   'config.ts': [
     'access',
@@ -53,6 +54,8 @@ const ends = new Set(['index.ts', 'main.ts']);
 
 /** The outside libraries, and the files or folders of src that may use each. */
 const libraries: Readonly<Record<string, readonly string[]>> = {
+  '@bufbuild/protobuf': ['relay'],
+  '@bufbuild/protobuf/codegenv2': ['relay/relay_pb.ts'],
   '@fastify/websocket': ['server/listen-websocket.ts'],
   commander: ['cli/main.ts'],
   fastify: ['server/listen-websocket.ts'],
@@ -66,7 +69,9 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Where a library may be named for its types. */
-const libraryTypes: Readonly<Record<string, readonly string[]>> = { ws: ['server/listen-websocket.ts'] };
+const libraryTypes: Readonly<Record<string, readonly string[]>> = {
+  ws: ['relay/frame-socket.ts', 'server/listen-websocket.ts'],
+};
 
 /** Something that one file alone may do. */
 const onlyIn = [

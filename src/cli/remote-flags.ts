@@ -3,8 +3,14 @@ export const remoteFlags: readonly (readonly [flags: string, description: string
   ['--remote <url>', 'register with the rendezvous at this http(s) URL, and open no port'],
   ['--environment-id <id>', '--remote: the environment that this executor serves'],
   ['--name <name>', '--remote: what lists show of this executor (default: the host name)'],
-  ['--remote-token-file <path>', '--remote, --cloud: the file with the bearer token; read at each registration'],
-  ['--remote-transport <kind>', '--remote: ask for relay frames (relay) or plain sockets (direct); default: either'],
+  [
+    '--remote-token-file <path>',
+    '--remote, --cloud: the file with the bearer token; read at each registration',
+  ],
+  [
+    '--remote-transport <kind>',
+    '--remote: ask for relay frames (relay) or plain sockets (direct); default: either',
+  ],
   ['--remote-allow-http', '--remote: send the token over plain http to another machine'],
   ['--chatgpt-account-id <id>', '--remote, --cloud: the account that the token is for'],
   ['--executor-id <id>', '--remote: register as this executor, as releases of May 2026 did'],

@@ -51,7 +51,8 @@ function parse(body: Buffer | undefined): Members {
   } catch {
     throw malformed('it is no JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('it is no JSON object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw malformed('it is no JSON object');
   // No prototype to inherit members from.
   return { __proto__: null, ...value } as Members;
 }
@@ -62,7 +63,8 @@ function isText(value: unknown): value is string {
 
 function socketUrl(text: string, { registry, allowHttp }: RendezvousSettings): URL {
   const url = text.length <= limits.rendezvousUrlLength && URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^wss?:$/.test(url.protocol)) throw malformed('its "url" is no ws:// or wss:// URL');
+  if (url === undefined || !/^wss?:$/.test(url.protocol))
+    throw malformed('its "url" is no ws:// or wss:// URL');
   if (url.username !== '' || url.password !== '' || url.hash !== '')
     throw malformed('its "url" has credentials or a fragment');
   const isSecure = registry.startsWith('https:');
@@ -125,7 +127,9 @@ export function refusal(
   const said = saidIn(answer.body, answer.token);
   const what = `the registry answers with ${status}${said === '' ? '' : ` (${said})`}`;
   const transient = passes(status);
-  const retryAfterMs = transient ? retryAfter(answer.retryAfter, now, limits.registrationRetryAfterMs) : undefined;
+  const retryAfterMs = transient
+    ? retryAfter(answer.retryAfter, now, limits.registrationRetryAfterMs)
+    : undefined;
   return new RegistrationError(`${what}${adviceFor(status, settings)}`, {
     transient,
     retryAfterMs,
@@ -134,12 +138,16 @@ export function refusal(
 }
 
 function adviceFor(status: number, settings: RendezvousSettings): string {
-  if (status === 401) return `: it does not know ${describeCredential(settings.credential)}; get a new one for this executor`;
+  if (status === 401)
+    return `: it does not know ${describeCredential(settings.credential)}; get a new one for this executor`;
   if (status === 403)
     return `: ${describeCredential(settings.credential)} does not permit this registration; get one for this environment`;
-  if (status === 404) return ': the environment, or the address, is not known there; look at the id and the URL';
+  if (status === 404)
+    return ': the environment, or the address, is not known there; look at the id and the URL';
   if (status >= 300 && status < 400) return ': a redirect without a place to go to; look at the URL';
-  return passes(status) ? '' : ': it does not take this registration; look at the id, the URL and the log of the service';
+  return passes(status)
+    ? ''
+    : ': it does not take this registration; look at the id, the URL and the log of the service';
 }
 
 /** The code and text of an error, as far as they can be shown: a hostile service must not write into logs, and the token stays out. */
@@ -154,7 +162,12 @@ function saidIn(body: Buffer | undefined, token: string): string {
   const { code, message } = (typeof error === 'object' && error !== null ? error : {}) as Members;
   const parts = [code, message].filter(isText);
   return parts
-    .map((part) => part.replaceAll(token, '…').replace(/\?\S*/g, '').replace(/[^\x20-\x7e…]/g, '?'))
+    .map((part) =>
+      part
+        .replaceAll(token, '…')
+        .replace(/\?\S*/g, '')
+        .replace(/[^\x20-\x7e…]/g, '?'),
+    )
     .join(': ')
     .slice(0, limits.registrationRefusalLength)
     .trim();

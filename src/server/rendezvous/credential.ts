@@ -1,8 +1,7 @@
 import { readTokenFile } from '../../disk/secret-file.ts';
 
 /** Where the token of an executor is. */
-export type Credential =
-  { readonly file: string } | { readonly variable: string; readonly token: string };
+export type Credential = { readonly file: string } | { readonly variable: string; readonly token: string };
 
 /** Reads the token: a file anew each time, so that it can be replaced while the executor runs. */
 export async function readCredential(credential: Credential): Promise<string> {

@@ -1,9 +1,10 @@
+import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { RelayStreams } from '../../relay/relay-streams.ts';
-import { WebSocketFrameSocket } from '../../relay/frame-socket.ts';
+import { WebSocketFrames } from '../../relay/frame-socket.ts';
 import { limits } from '../../protocol/limits.ts';
 import type { CloseReason } from '../../rpc/transport.ts';
-import { WebSocketTransport } from '../../rpc/websocket-transport.ts';
+import { type ReasonedWebSocket, WebSocketTransport } from '../../rpc/websocket-transport.ts';
 import { type Backoff, backoff, pause } from '../../support/backoff.ts';
 import { tcpProgress } from '../../support/tcp-progress.ts';
 import type { ExecServer } from '../exec-server.ts';
@@ -26,6 +27,8 @@ export interface DialLoopOptions {
 
 /** Sessions of clients that come through a rendezvous: it knows who they are, and the executor does not. */
 const principal = 'rendezvous';
+
+const goingAway: CloseReason = { kind: 'goingAway', message: 'the executor is shutting down' };
 
 const ordinaryWaits: Backoff = { firstMs: limits.registrationFirstMs, mostMs: limits.registrationMostMs };
 
@@ -77,11 +80,14 @@ export class DialLoop {
           // A client may still be on its way back to its session, and the credential or the service be mended in time.
           if (!error.transient && this.#server.load.sessions === 0) throw error;
           waitMs = Math.max(this.#nextWait(), error.retryAfterMs ?? 0);
-          this.#server.log.warn({ problem: error.message, nextMs: Math.round(waitMs) }, 'not at the rendezvous');
+          this.#server.log.warn(
+            { problem: error.message, nextMs: Math.round(waitMs) },
+            'not at the rendezvous',
+          );
         }
       }
     } finally {
-      this.#streams.close({ kind: 'goingAway', message: 'the executor is shutting down' });
+      this.#streams.close(goingAway);
     }
   }
 
@@ -101,9 +107,26 @@ export class DialLoop {
     if ((held || this.#used) && reason.kind !== 'normal') this.#nextWait();
     const waitMs = this.#nextWait();
     const fields = { closeKind: reason.kind, problem: shown(reason.message), nextMs: Math.round(waitMs) };
-    if (reason.kind === 'normal' || signal.aborted) this.#server.log.info(fields, 'the socket of the rendezvous has ended');
+    if (reason.kind === 'normal' || signal.aborted)
+      this.#server.log.info(fields, 'the socket of the rendezvous has ended');
     else this.#server.log.warn(fields, 'the socket of the rendezvous is lost');
     return waitMs;
+  }
+
+  /** One session, as long as the socket is there. It may wait for its client for any time. */
+  async #plain(webSocket: ReasonedWebSocket, socket: Socket, signal: AbortSignal): Promise<CloseReason> {
+    webSocket.once('message', () => (this.#used = true));
+    const transport = new WebSocketTransport(webSocket, socket);
+    transport.keepAlive(this.#server.limits.pingIntervalMs, tcpProgress);
+    closeOnAbort(transport, signal);
+    return this.#server.serve(transport, { principal });
+  }
+
+  async #relayed(webSocket: ReasonedWebSocket, socket: Socket, signal: AbortSignal): Promise<CloseReason> {
+    const frames = new WebSocketFrames(webSocket, socket);
+    frames.keepAlive(this.#server.limits.pingIntervalMs, tcpProgress);
+    closeOnAbort(frames, signal);
+    return this.#streams.serve(frames);
   }
 
   async #serve(
@@ -116,12 +139,18 @@ export class DialLoop {
     const options = { signal, maxPayload: messageBytes, secureContext, timeoutMs: this.#options.connectMs };
     return dialRendezvous(url, options, (webSocket, socket) => {
       const ended =
-        framing === 'relay_v1' ? this.#relayed(webSocket, socket, signal) : this.#plain(webSocket, socket, signal);
+        framing === 'relay_v1'
+          ? this.#relayed(webSocket, socket, signal)
+          : this.#plain(webSocket, socket, signal);
       this.#server.log.info({ environment: shown(id), framing }, 'at the rendezvous');
       this.#options.onOnline?.(registration);
       return { opened: Date.now(), ended };
     });
   }
+}
+
+function closeOnAbort(socket: { close(reason: CloseReason): void }, signal: AbortSignal): void {
+  signal.addEventListener('abort', () => socket.close(goingAway), { once: true });
 }
 
 /** Texts of the other side, fit for a log. */

@@ -29,7 +29,9 @@ export async function dialRendezvous<T>(
 ): Promise<T> {
   const { timeoutMs = limits.rendezvousConnectMs } = options;
   const late = (): Error =>
-    new RegistrationError(`${placeOf(url)} has not opened a socket within ${timeoutMs} ms`, { transient: true });
+    new RegistrationError(`${placeOf(url)} has not opened a socket within ${timeoutMs} ms`, {
+      transient: true,
+    });
   return withDeadline(timeoutMs, late, options.signal, async (signal) => {
     signal.throwIfAborted();
     const { maxPayload, secureContext } = options;

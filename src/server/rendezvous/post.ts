@@ -80,7 +80,9 @@ async function exchange(
       socket.destroy();
       reject(new RegistrationError('the registry answers with another protocol'));
     });
-    sent.once('error', (error) => reject(signal.aborted ? (signal.reason as Error) : connectError(placeOf(url), error)));
+    sent.once('error', (error) =>
+      reject(signal.aborted ? (signal.reason as Error) : connectError(placeOf(url), error)),
+    );
     sent.end(bytes);
   });
 }

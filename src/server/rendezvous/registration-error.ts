@@ -34,7 +34,8 @@ const untrusted =
 export function connectError(place: string, thrown: unknown): RegistrationError {
   // Of several addresses, all failed: the first is as good as the others.
   const [cause] = thrown instanceof AggregateError ? (thrown.errors as unknown[]) : [thrown];
-  const code = (cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined) ?? 'no reason given';
+  const code =
+    (cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined) ?? 'no reason given';
   if (untrusted.test(code)) {
     const advice = 'name the certificate of its authority with SSL_CERT_FILE, or mend the URL';
     return new RegistrationError(`${place} cannot be trusted (${code}); ${advice}`, { cause: thrown });

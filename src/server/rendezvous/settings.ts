@@ -192,10 +192,7 @@ export function isOwnMachine({ hostname }: URL): boolean {
   return hostname === 'localhost' || isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }
 
-function credentialOf(
-  file: string | undefined,
-  env: Readonly<Record<string, string>>,
-): Credential | string {
+function credentialOf(file: string | undefined, env: Readonly<Record<string, string>>): Credential | string {
   if (file !== undefined) return { file };
   for (const variable of tokenVariables) {
     const token = env[variable]?.trim();
