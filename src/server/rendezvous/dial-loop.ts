@@ -118,15 +118,13 @@ export class DialLoop {
     webSocket.once('message', () => (this.#used = true));
     const transport = new WebSocketTransport(webSocket, socket);
     transport.keepAlive(this.#server.limits.pingIntervalMs, tcpProgress);
-    closeOnAbort(transport, signal);
-    return this.#server.serve(transport, { principal });
+    return untilAborted(transport, signal, this.#server.serve(transport, { principal }));
   }
 
   async #relayed(webSocket: ReasonedWebSocket, socket: Socket, signal: AbortSignal): Promise<CloseReason> {
     const frames = new WebSocketFrames(webSocket, socket);
     frames.keepAlive(this.#server.limits.pingIntervalMs, tcpProgress);
-    closeOnAbort(frames, signal);
-    return this.#streams.serve(frames);
+    return untilAborted(frames, signal, this.#streams.serve(frames));
   }
 
   async #serve(
@@ -149,8 +147,19 @@ export class DialLoop {
   }
 }
 
-function closeOnAbort(socket: { close(reason: CloseReason): void }, signal: AbortSignal): void {
-  signal.addEventListener('abort', () => socket.close(goingAway), { once: true });
+/** Closes the socket when the signal aborts. The signal is that of all sockets, so nothing of this one stays with it. */
+async function untilAborted(
+  socket: { close(reason: CloseReason): void },
+  signal: AbortSignal,
+  ended: Promise<CloseReason>,
+): Promise<CloseReason> {
+  const close = (): void => socket.close(goingAway);
+  signal.addEventListener('abort', close);
+  try {
+    return await ended;
+  } finally {
+    signal.removeEventListener('abort', close);
+  }
 }
 
 /** Texts of the other side, fit for a log. */
