@@ -192,7 +192,7 @@ describe('the token', () => {
     const both = { ...token, CODEX_EXEC_SERVER_REMOTE_BEARER_TOKEN: ' theirs ' };
     expect(settings({ ...remote, remoteTokenFile: '/f' }, both).credential).toEqual({ file: '/f' });
     expect(settings(remote, both).credential).toMatchObject({ token: 'top-secret' });
-    const { EXEC_SERVER_REMOTE_TOKEN: _ours, ...theirs } = both;
+    const theirs = { CODEX_EXEC_SERVER_REMOTE_BEARER_TOKEN: both.CODEX_EXEC_SERVER_REMOTE_BEARER_TOKEN };
     expect(settings(remote, theirs).credential).toEqual({
       variable: 'CODEX_EXEC_SERVER_REMOTE_BEARER_TOKEN',
       token: 'theirs',
