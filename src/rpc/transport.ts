@@ -20,7 +20,7 @@ export interface Transport {
   /** A `lost` one is not waited for: the other side is taken to be gone. */
   close(reason: CloseReason): void;
   /** Asks the other side for a sign of life, where the transport itself can. */
-  ping?(): void;
+  readonly ping?: (() => void) | undefined;
 }
 
 export interface TransportEvents {
