@@ -3,6 +3,7 @@ import { accessModes } from '../access/settings.ts';
 import { version } from '../version.ts';
 import type * as Files from './files.ts';
 import { remoteFlags } from './remote-flags.ts';
+import type { RendezvousFlags } from './rendezvous.ts';
 
 /** Exit statuses of our own failures. A program that `run` has run gives its own. */
 const failed = 1;
@@ -130,6 +131,8 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await curl(address, flags);
     });
 
+  addRendezvous(program, (code) => (status = code));
+
   program
     .command('schema')
     .description('print the JSON Schemas of the protocol')
@@ -186,6 +189,39 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
 function remoteOptions(command: Command): Command {
   for (const [flags, description] of remoteFlags) command.option(flags, description);
   return command;
+}
+
+/** The service for executors that dial out. */
+function addRendezvous(program: Command, setStatus: (status: number) => void): void {
+  const command = program
+    .command('rendezvous')
+    .description('let executors dial out and orchestrators reach them by environment id')
+    .option('--listen <address>', 'http://IP:PORT, port 0 for a free one (default: http://127.0.0.1:0)')
+    .option('--public-url <url>', 'how peers reach it, where that is another address (a proxy with TLS)')
+    .option('--data <file>', 'keep registrations in this SQLite file (default: in memory)')
+    .option('--tokens <file>', 'who may register and connect, JSON or TOML; read again at SIGHUP')
+    .option('--jwt-secret-file <path>', 'take tokens that are signed with this key (HS256)')
+    .option('--jwks-file <path>', 'take tokens that are signed with one of these keys')
+    .option('--jwt-issuer <text>', 'the issuer that signed tokens must name')
+    .option('--jwt-audience <text>', 'the audience that signed tokens must name')
+    .option('--unauthenticated', 'ask nobody who they are; on loopback only')
+    .option('--limit <name=n>', 'change a limit; may be repeated', append)
+    .addOption(
+      new Option('--log-level <level>', 'on standard error (default: warn)').choices([
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'silent',
+      ]),
+    )
+    .action(async (flags: RendezvousFlags) =>
+      setStatus(await (await import('./rendezvous.ts')).rendezvous(flags)),
+    );
+  command
+    .command('token')
+    .description('make a token, and its digest for --tokens')
+    .action(async () => setStatus((await import('./rendezvous.ts')).token()));
 }
 
 /** What decides how sandboxes are enforced. */

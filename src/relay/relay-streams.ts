@@ -107,7 +107,7 @@ export class RelayStreams {
   }
 
   /** A frame of a stream that is not there: it opens it, is refused, or is dropped. */
-  #admit(road: Road, { streamId, reliable, body }: RelayFrame): RelayStream | undefined {
+  #admit(road: Road, { streamId, reliable, ack, body }: RelayFrame): RelayStream | undefined {
     const refuse = (reason: CloseReason): undefined => this.#refuse(road, streamId, reason);
     const gone: CloseReason = { kind: 'lost', message: 'the executor does not have this stream' };
     switch (body.kind) {
@@ -117,12 +117,13 @@ export class RelayStreams {
         if (this.#ended.has(streamId) || body.nextSeq > 0 || body.firstSeq > 0) return refuse(gone);
         return this.#open(road, streamId, 'reliable');
       case 'data':
-        if (reliable) return refuse(gone);
+        // Without an acknowledgement it may have come before the resume that opens its stream.
+        if (reliable) return this.#ended.has(streamId) || ack > 0 ? refuse(gone) : undefined;
         if (plainMessage(body) !== undefined) return this.#open(road, streamId, 'plain');
         return void this.#options.onDropped?.('is a data frame without a message');
       case 'ack':
       case 'heartbeat':
-        return reliable ? refuse(gone) : undefined;
+        return reliable && (this.#ended.has(streamId) || ack > 0) ? refuse(gone) : undefined;
       case 'handshake':
         return refuse({ kind: 'protocolError', message: 'encrypted relay streams are not supported' });
       case 'reset':

@@ -31,6 +31,7 @@ export class DialledExecutor implements AsyncDisposable {
   /** How its loop has ended. */
   readonly ended: Promise<unknown>;
   readonly #stop = new AbortController();
+  readonly #online = Promise.withResolvers<void>();
 
   constructor(registry: RecordedRegistry, options: DialledExecutorOptions = {}) {
     const write =
@@ -46,12 +47,18 @@ export class DialledExecutor implements AsyncDisposable {
     const loop = new DialLoop(this.server, settingsFor(registry, options.settings), {
       authorities: noAuthorities,
       waits: { firstMs: 10, mostMs: 40 },
+      onOnline: () => this.#online.resolve(),
       ...options,
     });
     this.ended = loop.run(this.#stop.signal).then(
       () => 'stopped',
       (error: unknown) => error,
     );
+  }
+
+  /** Resolves when its first socket is open on its side, too. */
+  async online(): Promise<void> {
+    await expectSoon('the first socket', this.#online.promise);
   }
 
   warnings(): string[] {
@@ -76,6 +83,6 @@ export async function clientThrough(
 ): Promise<ExecClient> {
   return ExecClient.connect(
     { dial: async () => (await registry.socket()).transport() },
-    { pingIntervalMs: 0, ...options },
+    options,
   );
 }

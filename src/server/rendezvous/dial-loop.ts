@@ -55,6 +55,7 @@ export class DialLoop {
     this.#waits = backoff(options.waits ?? ordinaryWaits);
     const { handshakeMs } = server.limits;
     this.#streams = new RelayStreams({
+      messageBytes: server.limits.messageBytes,
       onStream: (transport) => {
         this.#used = true;
         void server.serve(transport, { principal, handshakeMs });
@@ -68,6 +69,8 @@ export class DialLoop {
    */
   async run(signal: AbortSignal): Promise<void> {
     try {
+      // A socket whose first message waits could be closed without anybody noticing.
+      await this.#server.ready;
       let waitMs = this.#nextWait();
       while (!this.#server.draining) {
         try {
@@ -124,7 +127,14 @@ export class DialLoop {
   async #relayed(webSocket: ReasonedWebSocket, socket: Socket, signal: AbortSignal): Promise<CloseReason> {
     const frames = new WebSocketFrames(webSocket, socket);
     frames.keepAlive(this.#server.limits.pingIntervalMs, tcpProgress);
-    return untilAborted(frames, signal, this.#streams.serve(frames));
+    // The streams' ends go out before the socket's, if the other side takes them in time.
+    const end = {
+      close: (reason: CloseReason): void => {
+        this.#streams.close(reason);
+        setTimeout(() => frames.close(reason), limits.closeTimeoutMs).unref();
+      },
+    };
+    return untilAborted(end, signal, this.#streams.serve(frames));
   }
 
   async #serve(

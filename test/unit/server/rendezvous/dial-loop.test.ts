@@ -29,6 +29,13 @@ beforeEach(async () => {
 
 afterEach(() => registry[Symbol.asyncDispose]());
 
+/** The service ends the next socket as soon as it is there. */
+async function closeNext(code: number): Promise<void> {
+  const { webSocket } = await registry.socket();
+  webSocket.resume();
+  webSocket.close(code);
+}
+
 async function outputOf(command: string, options = {}): Promise<string> {
   await using client = await clientThrough(registry, options);
   const process = await client.start({ argv: ['sh', '-c', command], cwd: '/' });
@@ -136,6 +143,7 @@ describe('a lost socket', () => {
     const { sessionId } = client;
     const process = await client.start({
       argv: ['sh', '-c', 'for i in 1 2 3 4 5 6; do echo $i; read x; done'],
+      pipeStdin: true,
       cwd: '/',
     });
     let output = '';
@@ -218,7 +226,7 @@ describe('a refused socket', () => {
 
   it('that opens and ends at once is not tried at full speed either', async () => {
     await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 } });
-    for (let count = 0; count < 4; count += 1) (await registry.socket()).webSocket.close(1000);
+    for (let count = 0; count < 4; count += 1) await closeNext(1000);
     await registry.socket();
     const waits = executor.log.flatMap(({ nextMs }) => nextMs ?? []);
     expect(waits).toHaveLength(4);
@@ -228,7 +236,7 @@ describe('a refused socket', () => {
   it('after one that has held is tried from the beginning', async () => {
     registry.welcomes(drops, drops, drops);
     await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
-    (await registry.socket()).webSocket.close(1001);
+    await closeNext(1001);
     await registry.socket();
     expect(executor.log.flatMap(({ nextMs }) => nextMs ?? []).at(-1)).toBeLessThanOrEqual(16);
   });
@@ -323,6 +331,7 @@ describe('the end', () => {
       webSocket.once('close', (code, reason) => resolve([code, reason.toString()]));
     });
     webSocket.resume();
+    await open.online();
     await open[Symbol.asyncDispose]();
     expect(await closed).toEqual([1001, 'the executor is shutting down']);
 
