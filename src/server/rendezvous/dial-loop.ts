@@ -107,10 +107,10 @@ export class DialLoop {
     const held = Date.now() - opened >= (this.#options.heldMs ?? limits.rendezvousHeldMs);
     if (held || this.#used) this.#waits = backoff(this.#options.waits ?? ordinaryWaits);
     // The first wait is none: a socket whose one client is done is replaced at once. After a failure others come back, too.
-    if ((held || this.#used) && reason.kind !== 'normal') this.#nextWait();
+    if ((held || this.#used) && !isDone(reason)) this.#nextWait();
     const waitMs = this.#nextWait();
     const fields = { closeKind: reason.kind, problem: shown(reason.message), nextMs: Math.round(waitMs) };
-    if (reason.kind === 'normal' || signal.aborted)
+    if (isDone(reason) || signal.aborted)
       this.#server.log.info(fields, 'the socket of the rendezvous has ended');
     else this.#server.log.warn(fields, 'the socket of the rendezvous is lost');
     return waitMs;
@@ -155,6 +155,11 @@ export class DialLoop {
       return { opened: Date.now(), ended };
     });
   }
+}
+
+/** A plain socket ends with its client, as it should. */
+function isDone({ kind }: CloseReason): boolean {
+  return kind === 'normal' || kind === 'orchestratorGone';
 }
 
 /** Closes the socket when the signal aborts. The signal is that of all sockets, so nothing of this one stays with it. */

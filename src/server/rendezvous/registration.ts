@@ -1,5 +1,6 @@
 import { limits } from '../../protocol/limits.ts';
 import { withDeadline } from '../../support/deadline.ts';
+import { version } from '../../version.ts';
 import { readAnswer, refusal, type Registration } from './answer.ts';
 import { readCredential } from './credential.ts';
 import { idempotencyId, ownIdempotencyId } from './idempotency.ts';
@@ -46,7 +47,7 @@ export class Registrar {
   }
 
   async #send(signal: AbortSignal): Promise<PostAnswer & { readonly token: string }> {
-    const { registry, credential, accountId, framings, name, endpoint } = this.#settings;
+    const { registry, credential, accountId, framings, id, name, endpoint } = this.#settings;
     const token = await readCredential(credential).catch((cause: unknown) => {
       throw new RegistrationError((cause as Error).message, { cause });
     });
@@ -57,8 +58,13 @@ export class Registrar {
       authorization: `Bearer ${token}`,
       ...(accountId !== undefined && { 'chatgpt-account-id': accountId }),
       'x-exec-server-transports': framings.join(', '),
-      // The other endpoints have a place for it in the body.
-      ...(endpoint !== 'cloud' && endpoint !== 'executor' && { 'x-exec-server-name': name }),
+      'x-exec-server-version': version,
+      // The other endpoints have a place for them in the body.
+      ...(endpoint !== 'cloud' &&
+        endpoint !== 'executor' && {
+          'x-exec-server-name': name,
+          'x-exec-server-idempotency-id': idempotencyId(accountId ?? '', id, name),
+        }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
     };
     const sent = { url, headers, body: body === undefined ? undefined : JSON.stringify(body) };

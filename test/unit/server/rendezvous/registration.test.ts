@@ -4,6 +4,8 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 
+import { idempotencyId } from '../../../../src/server/rendezvous/idempotency.ts';
+import { version } from '../../../../src/version.ts';
 import { Registrar } from '../../../../src/server/rendezvous/registration.ts';
 import type { RendezvousSettings } from '../../../../src/server/rendezvous/settings.ts';
 import {
@@ -94,7 +96,13 @@ describe('what is sent', () => {
     expect(await register({ endpoint })).toMatchObject({ framing: 'relay_v1', id: 'env-1' });
     const [request] = registry.requests;
     expect(request).toMatchObject({ method: 'POST', path, body: '' });
-    expect(request?.headers).toMatchObject({ ...common, 'content-length': '0', 'x-exec-server-name': 'box' });
+    expect(request?.headers).toMatchObject({
+      ...common,
+      'content-length': '0',
+      'x-exec-server-name': 'box',
+      'x-exec-server-version': version,
+      'x-exec-server-idempotency-id': idempotencyId('', 'env-1', 'box'),
+    });
     expect(request?.headers['content-type']).toBeUndefined();
     expect(request?.headers['chatgpt-account-id']).toBeUndefined();
   });
