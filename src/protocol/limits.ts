@@ -234,9 +234,8 @@ export const limits = {
   relayStreams: 1024,
   /** Ids of ended relay streams that an executor remembers: a late frame does not open them again. */
   relayEndedStreams: 1024,
-  /** Bytes of a rendezvous' answer to a client that asks for a ticket, and characters of the URL in it. */
+  /** Bytes of a rendezvous' answer to a client that asks for a ticket. */
   ticketAnswerBytes: 64 * KiB,
-  rendezvousUrlLength: 8192,
   /** Bytes of a plain relay stream, which knows no window, that wait for a reader that is paused; with more the stream is reset. */
   relayPlainInboxBytes: 16 * MiB,
 
@@ -279,6 +278,24 @@ export const limits = {
   reconnectMostMs: 5_000,
   /** Milliseconds that a rendezvous has to answer a client that asks for a ticket. */
   ticketMs: 10_000,
+  /** Milliseconds that an executor's registration with a rendezvous may take, repeats included, and the way to the socket after it. */
+  registrationMs: 10_000,
+  rendezvousConnectMs: 10_000,
+  /** Bytes of a registry's answer: some ids and a URL. */
+  registrationAnswerBytes: 64 * KiB,
+  /** Characters of its error that are shown. */
+  registrationRefusalLength: 200,
+  /** Characters of the URL in it: what servers take as a request line. */
+  rendezvousUrlLength: 8 * KiB,
+  /** Redirects of a registration that are followed. */
+  registrationRedirects: 10,
+  /** Milliseconds at most that a registry can make an executor wait by Retry-After. */
+  registrationRetryAfterMs: 300_000,
+  /** Milliseconds between two registrations: at first, and at most. Half of it is chance. */
+  registrationFirstMs: 1_000,
+  registrationMostMs: 30_000,
+  /** Milliseconds after which a socket of a rendezvous has held: the waits begin anew when it is lost. */
+  rendezvousHeldMs: 5_000,
   /** Milliseconds that an acknowledgement waits for a frame that it can go along with. */
   relayAckDelayMs: 20,
   /** Milliseconds until a relay frame is sent again: before the way is known, at least, and at most. */
