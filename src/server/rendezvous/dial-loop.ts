@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { RelayStreams } from '../../relay/relay-streams.ts';
-import { WebSocketFrames } from '../../relay/frame-socket.ts';
+import { WebSocketFrames, longestFrame } from '../../relay/frame-socket.ts';
 import { limits } from '../../protocol/limits.ts';
 import type { CloseReason } from '../../rpc/transport.ts';
 import { type ReasonedWebSocket, WebSocketTransport } from '../../rpc/websocket-transport.ts';
@@ -142,9 +142,10 @@ export class DialLoop {
     signal: AbortSignal,
   ): Promise<{ readonly opened: number; readonly ended: Promise<CloseReason> }> {
     const { url, framing, id } = registration;
-    const { messageBytes, pingIntervalMs } = this.#server.limits;
+    const { messageBytes } = this.#server.limits;
     const secureContext = url.protocol === 'wss:' ? await this.#authorities() : undefined;
-    const options = { signal, maxPayload: messageBytes, secureContext, timeoutMs: this.#options.connectMs };
+    const maxPayload = framing === 'relay_v1' ? longestFrame(messageBytes) : messageBytes;
+    const options = { signal, maxPayload, secureContext, timeoutMs: this.#options.connectMs };
     return dialRendezvous(url, options, (webSocket, socket) => {
       const ended =
         framing === 'relay_v1'
