@@ -34,6 +34,7 @@ export default defineConfig({
         env: { EXEC_SERVER_TEST_ROAD: 'chaos' },
       }),
       project('soak', 180_000, 2, { maxWorkers: 1 }),
+      project('rendezvous', 120_000, 2, { maxWorkers: 1 }),
       project('interop', 240_000, 2, { maxWorkers: 1 }),
       project('container', 240_000, 3, { maxWorkers: 1 }),
     ],
