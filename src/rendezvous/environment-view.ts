@@ -13,10 +13,11 @@ export interface EnvironmentView {
   readonly online: boolean;
 }
 
-/** The environments that a principal may reach. */
+/** The environments that a principal may reach, by their ids. */
 export function viewsFor(directory: Directory, principal: Principal): EnvironmentView[] {
   return directory
     .list(principal.tenant)
+    .toSorted((one, other) => (one.registration.environment < other.registration.environment ? -1 : 1))
     .filter(({ registration }) => mayBe(principal, 'orchestrator', registration.environment))
     .map((environment) => {
       const { environment: id, name, version, transport, since } = environment.registration;
