@@ -81,6 +81,15 @@ export class TestRendezvous implements AsyncDisposable {
     this.url = await within(startMs, 'the URL of the rendezvous', line);
   }
 
+  /** The streams that it knows of an environment. */
+  async streams(environmentId: string): Promise<number | undefined> {
+    const answer = await fetch(`${this.url}/v1/environments`, {
+      headers: { authorization: `Bearer ${this.token}` },
+    });
+    const { environments } = (await answer.json()) as { environments: { id: string; streams: number }[] };
+    return environments.find(({ id }) => id === environmentId)?.streams;
+  }
+
   /** As a crash does. */
   async kill(): Promise<void> {
     const child = this.#child;
