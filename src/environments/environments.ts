@@ -36,6 +36,7 @@ export {
 } from './sandbox-setting.ts';
 export { type CommandSourceOptions, commandSource } from './sources/command-source.ts';
 export { localSource } from './sources/local-source.ts';
+export { type RendezvousSourceOptions, rendezvousSource } from './sources/rendezvous-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
 export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
 export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
