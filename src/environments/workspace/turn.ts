@@ -30,11 +30,7 @@ export class Turn {
   }
 
   async start({ environmentId, cwd, ...options }: TurnStart): Promise<RemoteProcess> {
-    const selection = this.#selection(environmentId);
-    const environment = this.#manager.get(selection.environmentId);
-    const client = await environment.client();
-    const base = selection.cwd ?? (await environment.cwd());
-    const sandbox = this.#sandbox(environment, selection, base, client);
+    const { environment, base, sandbox } = await this.#place(environmentId);
     const where = cwd === undefined ? base : posix.resolve(base, cwd);
     // Nothing to confine is said, too, or the environment would say something else.
     return environment.processes.start({ ...options, cwd: where, sandbox: sandbox ?? null });
@@ -42,14 +38,30 @@ export class Turn {
 
   /** The files as the turn may use them. */
   files(environmentId?: string): EnvironmentFiles {
-    const selection = this.#selection(environmentId);
+    // An environment that is not selected is told at once.
+    this.#selection(environmentId);
     return filesOf(async () => {
-      const environment = this.#manager.get(selection.environmentId);
-      const client = await environment.client();
-      const base = selection.cwd ?? (await environment.cwd());
-      const sandbox = this.#sandbox(environment, selection, base, client);
+      const { client, sandbox } = await this.#place(environmentId);
       return sandbox === undefined ? client.files : client.filesIn(sandbox);
     });
+  }
+
+  /** What the turn is confined to, for what is done with a client of its environment; undefined: nothing. */
+  async sandbox(environmentId?: string): Promise<SandboxContext | undefined> {
+    return (await this.#place(environmentId)).sandbox;
+  }
+
+  async #place(id: string | undefined): Promise<{
+    readonly environment: Environment;
+    readonly client: ExecClient;
+    readonly base: string;
+    readonly sandbox: SandboxContext | undefined;
+  }> {
+    const selection = this.#selection(id);
+    const environment = this.#manager.get(selection.environmentId);
+    const client = await environment.client();
+    const base = selection.cwd ?? (await environment.cwd());
+    return { environment, client, base, sandbox: this.#sandbox(environment, selection, base, client) };
   }
 
   #selection(id: string | undefined): Selection {
