@@ -23,7 +23,6 @@ export default defineConfig({
       project('unit', 20_000, 0, { include: ['test/unit/**/*.test.ts', 'test/*.test.ts'], maxWorkers: 2 }),
       project('conformance', 60_000, 0, { maxWorkers: 2 }),
       project('sandbox', 60_000, 0, { maxWorkers: 2 }),
-      project('environments', 120_000, 0, { maxWorkers: 2 }),
       // One after the other, and with the machine to themselves: they load it as far as it goes.
       project('faults', 180_000, 1, { maxWorkers: 1 }),
       // The conformance cases that meet an executor over a WebSocket once more, by a road on which everything comes late and in pieces.
