@@ -39,3 +39,14 @@ export { localSource } from './sources/local-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
 export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
 export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
+export { syncDirectory } from './sync/sync.ts';
+export {
+  SyncConflictError,
+  type Resolution,
+  type SyncConflict,
+  type SyncOptions,
+  type SyncPeer,
+  type SyncProgress,
+  type SyncResult,
+  type SyncState,
+} from './sync/options.ts';
