@@ -49,3 +49,14 @@ export {
 export type { Turn, TurnStart } from './workspace/turn.ts';
 export type { Workspace, WorkspaceState } from './workspace/workspace.ts';
 export type { Workspaces } from './workspace/workspaces.ts';
+export { syncDirectory } from './sync/sync.ts';
+export {
+  SyncConflictError,
+  type Resolution,
+  type SyncConflict,
+  type SyncOptions,
+  type SyncPeer,
+  type SyncProgress,
+  type SyncResult,
+  type SyncState,
+} from './sync/options.ts';

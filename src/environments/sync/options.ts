@@ -1,9 +1,11 @@
-import type { RemoteFiles, TreeEntry } from '../../client/exec-client.ts';
+import type { RemoteFiles, RemoteTrees, TreeEntry } from '../../client/exec-client.ts';
 import type { WireParams } from '../../protocol/methods.ts';
 
 /** A client, or an environment: whatever has the files of the other side. */
 export interface SyncPeer {
-  readonly files: Pick<RemoteFiles, 'trees' | 'glob' | 'readFile'>;
+  readonly files: Pick<RemoteFiles, 'glob' | 'readFile'> & {
+    readonly trees: { readonly [K in keyof RemoteTrees]: RemoteTrees[K] };
+  };
 }
 
 /** `keep`: the target stays as it is, and the path is told. `source`: what the source has is written all the same. */

@@ -1,7 +1,6 @@
 import { limits } from '../../protocol/limits.ts';
 import { FileChangedError } from '../../disk/pack-entries.ts';
-import { RpcError } from '../../protocol/errors.ts';
-import { ConnectionError } from '../../rpc/connection-error.ts';
+import { RpcError, invalidRequest } from '../../protocol/errors.ts';
 import { isEqual } from './compare.ts';
 import type { Entry, Noted, SyncOptions, SyncPeer } from './options.ts';
 import type { LocalSide, RemoteSide } from './sides.ts';
@@ -117,8 +116,7 @@ async function receive(
     takes: ({ path, kind, size }) => {
       const planned = entries.get(path);
       if (!asked.has(path) || kind !== planned?.kind)
-        throw new ConnectionError(
-          'protocol',
+        throw invalidRequest(
           `The archive has ${JSON.stringify(path.slice(0, 200))}, which nobody has asked for as a ${kind}.`,
         );
       // It has changed since it was compared: the next round, or the next run, knows more.
