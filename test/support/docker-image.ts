@@ -22,26 +22,28 @@ export async function buildImage(): Promise<string> {
   return tag;
 }
 
-/** A bare Debian, made on this machine: no registry of images is asked. Its archive is kept between runs. */
-async function ensureBase(): Promise<string> {
-  const tag = `exec-server-base:${suite}`;
+/** A bare Debian, made on this machine: no registry of images is asked. Its archive is kept between runs. `packages`: what it has besides. */
+export async function ensureBase(packages: readonly string[] = []): Promise<string> {
+  const variant = [suite, ...packages].join('-');
+  const tag = `exec-server-base:${variant}`;
   if (await succeeds('docker', 'image', 'inspect', tag)) return tag;
   const folder = path.join(
     process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'),
     'exec-server',
     'images',
   );
-  const archive = path.join(folder, `${suite}.tar`);
+  const archive = path.join(folder, `${variant}.tar`);
   await mkdir(folder, { recursive: true });
-  if (!(await succeeds('test', '-f', archive))) await makeArchive(archive);
+  if (!(await succeeds('test', '-f', archive))) await makeArchive(archive, packages);
   await docker('import', archive, tag);
   return tag;
 }
 
-async function makeArchive(archive: string): Promise<void> {
+async function makeArchive(archive: string, packages: readonly string[]): Promise<void> {
   const root = await mkdtemp(path.join(tmpdir(), 'exec-server-base-'));
   try {
-    await command('debootstrap', '--variant=minbase', suite, root, mirror);
+    const include = packages.length === 0 ? [] : [`--include=${packages.join(',')}`];
+    await command('debootstrap', '--variant=minbase', ...include, suite, root, mirror);
     for (const file of await readdir(localCertificates).catch(() => [])) {
       if (file.endsWith('.crt'))
         await cp(path.join(localCertificates, file), path.join(root, localCertificates, file));
