@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 
 import { dockerSource } from '../../src/environments/environments.ts';
@@ -8,7 +7,7 @@ import { executorVariables, flags } from './conformance-targets.ts';
 import { docker, installHint, succeeds } from './docker.ts';
 import { ensureBase } from './docker-image.ts';
 import { testBundle } from './environments-bundle.ts';
-import type { ReachedKind } from './environments-targets.ts';
+import { type ReachedKind, executors } from './environments-targets.ts';
 
 /** Makes the images, and the bundle. */
 export const preparationMs = 600_000;
@@ -76,16 +75,3 @@ export const showingEverything = [
   '--security-opt=seccomp=unconfined',
   '--security-opt=systempaths=unconfined',
 ];
-
-/** The executors with that mark, by their titles or programs. */
-async function executors(mark: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const [line, environment] = await Promise.all(
-      ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')),
-    );
-    const isExecutor = /^exec-server-[0-9a-f]{8}-|\0--title=exec-server-|\/lib\/main\.js\0/.test(line ?? '');
-    if (isExecutor && environment?.includes(mark) === true) found.push(Number(pid));
-  }
-  return found;
-}

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -209,4 +209,18 @@ function signalTo(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // It has ended.
   }
+}
+
+/** The executors with that mark, by their titles or programs. */
+export async function executors(mark: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const [line, environment] = await Promise.all(
+      ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')),
+    );
+    const isExecutor =
+      /^exec-server-[0-9a-f]{8}-|\0--title=exec-server-|\/(?:lib\/main\.js|src\/main\.ts)\0/.test(line ?? '');
+    if (isExecutor && environment?.includes(mark) === true) found.push(Number(pid));
+  }
+  return found;
 }
