@@ -63,3 +63,30 @@ async function makeArchive(archive: string, packages: readonly string[]): Promis
     await rm(root, { recursive: true, force: true });
   }
 }
+
+/** An image with the C library and a shell, and nothing else. Who asks for it removes it. */
+export async function tinyImage(): Promise<string> {
+  const base = await ensureBase();
+  const tag = 'exec-server-tiny:test';
+  const root = await mkdtemp(path.join(tmpdir(), 'exec-server-tiny-'));
+  const container = await docker('create', base);
+  try {
+    const libraries = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+    const loader = process.arch === 'arm64' ? 'lib/ld-linux-aarch64.so.1' : 'lib64/ld-linux-x86-64.so.2';
+    for (const folder of ['bin', `lib/${libraries}`, 'lib64', 'tmp'])
+      await mkdir(path.join(root, folder), { recursive: true });
+    for (const library of ['libc.so.6', 'libm.so.6', 'libdl.so.2', 'libpthread.so.0']) {
+      const place = `lib/${libraries}/${library}`;
+      await docker('cp', '--follow-link', `${container}:/usr/${place}`, path.join(root, place));
+    }
+    await docker('cp', '--follow-link', `${container}:/usr/${loader}`, path.join(root, loader));
+    await docker('cp', '--follow-link', `${container}:/usr/bin/dash`, path.join(root, 'bin/sh'));
+    await command('tar', '--create', '--file', `${root}.tar`, '--directory', root, '.');
+    await docker('import', `${root}.tar`, tag);
+    return tag;
+  } finally {
+    await docker('rm', container);
+    await rm(root, { recursive: true, force: true });
+    await rm(`${root}.tar`, { force: true });
+  }
+}
