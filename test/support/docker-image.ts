@@ -69,7 +69,7 @@ export async function tinyImage(): Promise<string> {
   const base = await ensureBase();
   const tag = 'exec-server-tiny:test';
   const root = await mkdtemp(path.join(tmpdir(), 'exec-server-tiny-'));
-  const container = await docker('create', base);
+  const container = await docker('create', base, 'none');
   try {
     const libraries = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
     const loader = process.arch === 'arm64' ? 'lib/ld-linux-aarch64.so.1' : 'lib64/ld-linux-x86-64.so.2';

@@ -40,7 +40,7 @@ export async function idleContainer(image: string, options: readonly string[] = 
  * Executors in one container that is there. It shows the processes, the network and the temporary files of this machine, because the cases
  * look at what happens from the outside.
  */
-export function dockerKind(container: () => string): ReachedKind {
+export function dockerKind(container: () => string, via?: string): ReachedKind {
   return {
     kind: 'docker',
     name: 'stdio',
@@ -53,6 +53,7 @@ export function dockerKind(container: () => string): ReachedKind {
       return {
         source: dockerSource({
           container: container(),
+          via,
           env: { ...env, PATH: '/usr/local/bin:/usr/bin:/bin' },
           args: flags(options),
           bundle: await testBundle(),

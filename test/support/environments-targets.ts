@@ -5,6 +5,7 @@ import path from 'node:path';
 
 import type { ConnectOptions, ExecClient } from '../../src/client/exec-client.ts';
 import {
+  type EnvironmentEntry,
   type EnvironmentEvent,
   EnvironmentManager,
   type EnvironmentSource,
@@ -33,6 +34,8 @@ const startDeadlineMs = 60_000;
 /** An executor that a kind of environment reaches, and what only a test does with it. */
 export interface Reached extends AsyncDisposable {
   readonly source: EnvironmentSource;
+  /** What it is reached through. */
+  readonly others?: readonly EnvironmentEntry[];
   /** Tells the executors to end, as an operator does. */
   shutDown(): void | Promise<void>;
   /** Cuts the connections as a broken network or a dead executor does. */
@@ -133,14 +136,18 @@ export interface Managed extends AsyncDisposable {
   readonly manager: EnvironmentManager;
 }
 
-export async function manage(source: EnvironmentSource, connect: ConnectOptions = {}): Promise<Managed> {
+export async function manage(
+  source: EnvironmentSource,
+  connect: ConnectOptions = {},
+  others: readonly EnvironmentEntry[] = [],
+): Promise<Managed> {
   const problems: string[] = [];
   const onEvent = (event: EnvironmentEvent): void => {
     // A shell says that what it had started was killed.
     const fine = /^{"level":"(?:info|warn)"|Killed$/;
     if (event.kind === 'log' && !fine.test(event.line)) problems.push(event.line);
   };
-  const provider = staticProvider([{ id: 'there', source, connect }], {
+  const provider = staticProvider([...others, { id: 'there', source, connect }], {
     default: 'there',
     includeLocal: false,
   });
@@ -164,7 +171,7 @@ export function managedTarget({ kind, name, sharesSessions, reach }: ReachedKind
     mark,
     start: async (options = {}) => {
       const reached = await reach(mark, options);
-      const managed = await manage(reached.source, { connectTimeoutMs: startDeadlineMs });
+      const managed = await manage(reached.source, { connectTimeoutMs: startDeadlineMs }, reached.others);
       return {
         connect: async () => managed.manager.get('there').dial(AbortSignal.timeout(startDeadlineMs)),
         shutDown: () => void reached.shutDown(),
