@@ -6,6 +6,9 @@ export {
   type EnvironmentErrorCode,
   failedEnvironment,
 } from './environment-error.ts';
+export { type Bundle, type BundleOptions, ensureBundle } from './bundle/bundle.ts';
+export { type DockerSourceOptions, dockerSource } from './docker/docker-source.ts';
+export type { Mount } from './docker/engine.ts';
 export type { EnvironmentFiles } from './environment-files.ts';
 export { EnvironmentManager, type EnvironmentManagerOptions } from './environment-manager.ts';
 export type { EnvironmentSource, OpenContext, OpenedEnvironment } from './environment-source.ts';
@@ -38,6 +41,7 @@ export { type CommandSourceOptions, commandSource } from './sources/command-sour
 export { localSource } from './sources/local-source.ts';
 export { type RendezvousSourceOptions, rendezvousSource } from './sources/rendezvous-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
+export { type SshSourceOptions, sshSource } from './ssh/ssh-source.ts';
 export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
 export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
 export {
