@@ -1,3 +1,5 @@
+import { rendezvousLimits } from './rendezvous-limits.ts';
+
 /**
  * Every bound of the wire and of what a peer may make the other side hold, with its unit and its reason. What an operator may
  * want to change is a default here and an option of the config.
@@ -284,4 +286,6 @@ export const limits = {
   logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
+
+  ...rendezvousLimits,
 } as const;
