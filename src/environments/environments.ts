@@ -6,6 +6,9 @@ export {
   type EnvironmentErrorCode,
   failedEnvironment,
 } from './environment-error.ts';
+export { type Bundle, type BundleOptions, ensureBundle } from './bundle/bundle.ts';
+export { type DockerSourceOptions, dockerSource } from './docker/docker-source.ts';
+export type { Mount } from './docker/engine.ts';
 export type { EnvironmentFiles } from './environment-files.ts';
 export { EnvironmentManager, type EnvironmentManagerOptions } from './environment-manager.ts';
 export type { EnvironmentSource, OpenContext, OpenedEnvironment } from './environment-source.ts';
@@ -38,8 +41,18 @@ export { type CommandSourceOptions, commandSource } from './sources/command-sour
 export { localSource } from './sources/local-source.ts';
 export { type RendezvousSourceOptions, rendezvousSource } from './sources/rendezvous-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
+export { type SshSourceOptions, sshSource } from './ssh/ssh-source.ts';
 export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
 export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
+export {
+  type Selection,
+  type WorkspaceChange,
+  WorkspaceError,
+  type WorkspaceSettings,
+} from './workspace/selection.ts';
+export type { Turn, TurnStart } from './workspace/turn.ts';
+export type { Workspace, WorkspaceState } from './workspace/workspace.ts';
+export type { Workspaces } from './workspace/workspaces.ts';
 export { syncDirectory } from './sync/sync.ts';
 export {
   SyncConflictError,
@@ -51,12 +64,3 @@ export {
   type SyncResult,
   type SyncState,
 } from './sync/options.ts';
-export {
-  type Selection,
-  type WorkspaceChange,
-  WorkspaceError,
-  type WorkspaceSettings,
-} from './workspace/selection.ts';
-export type { Turn, TurnStart } from './workspace/turn.ts';
-export type { Workspace, WorkspaceState } from './workspace/workspace.ts';
-export type { Workspaces } from './workspace/workspaces.ts';

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import type { ConnectOptions, ExecClient } from '../../src/client/exec-client.ts';
 import {
+  type EnvironmentEntry,
   type EnvironmentEvent,
   EnvironmentManager,
   type EnvironmentSource,
@@ -33,6 +34,8 @@ const startDeadlineMs = 60_000;
 /** An executor that a kind of environment reaches, and what only a test does with it. */
 export interface Reached extends AsyncDisposable {
   readonly source: EnvironmentSource;
+  /** What it is reached through. */
+  readonly others?: readonly EnvironmentEntry[];
   /** Tells the executors to end, as an operator does. */
   shutDown(): void | Promise<void>;
   /** Cuts the connections as a broken network or a dead executor does. */
@@ -133,14 +136,18 @@ export interface Managed extends AsyncDisposable {
   readonly manager: EnvironmentManager;
 }
 
-export async function manage(source: EnvironmentSource, connect: ConnectOptions = {}): Promise<Managed> {
+export async function manage(
+  source: EnvironmentSource,
+  connect: ConnectOptions = {},
+  others: readonly EnvironmentEntry[] = [],
+): Promise<Managed> {
   const problems: string[] = [];
   const onEvent = (event: EnvironmentEvent): void => {
     // A shell says that what it had started was killed.
     const fine = /^{"level":"(?:info|warn)"|Killed$/;
     if (event.kind === 'log' && !fine.test(event.line)) problems.push(event.line);
   };
-  const provider = staticProvider([{ id: 'there', source, connect }], {
+  const provider = staticProvider([...others, { id: 'there', source, connect }], {
     default: 'there',
     includeLocal: false,
   });
@@ -164,7 +171,7 @@ export function managedTarget({ kind, name, sharesSessions, reach }: ReachedKind
     mark,
     start: async (options = {}) => {
       const reached = await reach(mark, options);
-      const managed = await manage(reached.source, { connectTimeoutMs: startDeadlineMs });
+      const managed = await manage(reached.source, { connectTimeoutMs: startDeadlineMs }, reached.others);
       return {
         connect: async () => managed.manager.get('there').dial(AbortSignal.timeout(startDeadlineMs)),
         shutDown: () => void reached.shutDown(),
@@ -209,4 +216,18 @@ function signalTo(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // It has ended.
   }
+}
+
+/** The executors with that mark, by their titles or programs. */
+export async function executors(mark: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const [line, environment] = await Promise.all(
+      ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')),
+    );
+    const isExecutor =
+      /^exec-server-[0-9a-f]{8}-|\0--title=exec-server-|\/(?:lib\/main\.js|src\/main\.ts)\0/.test(line ?? '');
+    if (isExecutor && environment?.includes(mark) === true) found.push(Number(pid));
+  }
+  return found;
 }

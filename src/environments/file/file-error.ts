@@ -1,3 +1,6 @@
+import { EnvironmentConfigError } from '../environment-error.ts';
+import type { EnvironmentSource } from '../environment-source.ts';
+
 /** One thing that is wrong in a file. No value of it is shown: it may be a secret. */
 export interface FileProblem {
   readonly line: number;
@@ -33,5 +36,15 @@ export class EntryProblem extends Error {
   constructor(key: string, problem: string) {
     super(problem);
     this.key = key;
+  }
+}
+
+/** What a source refuses, as a problem of the entry that it is made from. */
+export function asEntryProblem(make: () => EnvironmentSource): EnvironmentSource {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof EnvironmentConfigError)) throw error;
+    throw new EntryProblem(error.where, error.message.slice(error.where.length + 2));
   }
 }
