@@ -33,7 +33,7 @@ export default defineConfig({
         maxWorkers: 2,
         env: { EXEC_SERVER_TEST_ROAD: 'chaos' },
       }),
-      project('environments', 60_000, 2, { maxWorkers: 2 }),
+      project('environments', 240_000, 2, { maxWorkers: 2 }),
       project('soak', 180_000, 2, { maxWorkers: 1 }),
       project('interop', 240_000, 2, { maxWorkers: 1 }),
       project('container', 240_000, 3, { maxWorkers: 1 }),
