@@ -1,7 +1,11 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { accessModes } from '../access/settings.ts';
 import { version } from '../version.ts';
+import { addEnvironments, addFile, addSync, inEnvironment } from './environment-commands.ts';
 import type * as Files from './files.ts';
+import { append, seconds } from './flag-values.ts';
+import { remoteFlags } from './remote-flags.ts';
+import type { RendezvousFlags } from './rendezvous.ts';
 
 /** Exit statuses of our own failures. A program that `run` has run gives its own. */
 const failed = 1;
@@ -12,12 +16,16 @@ Examples:
   exec-server                                      serve on a free port of 127.0.0.1 and print its URL
   exec-server serve --listen ws://127.0.0.1:8765
   exec-server serve --listen stdio                 one client on standard input and output
+  exec-server serve --remote https://rendezvous.example.org --environment-id build-7 --remote-token-file token
   exec-server run -- uname -a                      start a local executor for one program
   exec-server run --url ws://127.0.0.1:8765 -- sh -c 'cat; exit 3' < file
   exec-server run --command 'ssh host exec-server serve --listen stdio' -- hostname
   exec-server shell --url ws://127.0.0.1:8765      an interactive shell there
   exec-server cp -r --url ws://127.0.0.1:8765 ./project env:/work/project
   exec-server cat --url ws://127.0.0.1:8765 /etc/os-release
+  exec-server sync --gitignore --env box ./project env:/work/project
+  exec-server env add box image=debian:13          an environment by id, in environments.toml
+  exec-server env test box                         what works there
   exec-server doctor                               what sandboxes are enforced by here
   exec-server curl --url ws://127.0.0.1:8765 http://localhost:3000/health
   exec-server schema > protocol.json               JSON Schemas of the protocol
@@ -39,7 +47,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride()
     .enablePositionalOptions();
 
-  sandboxOptions(program.command('serve', { isDefault: true }))
+  remoteOptions(sandboxOptions(program.command('serve', { isDefault: true })))
     .description('serve clients (the default command)')
     .option(
       '--listen <address>',
@@ -80,10 +88,14 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await serve(serveConfig(flags, ownVariables()));
     });
 
-  withTarget(program.command('run'))
+  addFile(withTarget(program.command('run')))
     .description('run a program with the standard streams of this command, and exit with its status')
     .argument('<argv...>', 'program and arguments, after --')
-    .option('--env <name=value>', 'a variable for the program; may be repeated', append)
+    .option(
+      '--env <name=value>',
+      'a variable for the program; without "=" the id of an environment; may be repeated',
+      append,
+    )
     .option('--timeout <seconds>', 'end the program after this time', seconds)
     .passThroughOptions()
     .action(async (argv: string[], flags: object) => {
@@ -91,7 +103,7 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await run(argv, flags);
     });
 
-  withTarget(program.command('shell'))
+  inEnvironment(withTarget(program.command('shell')))
     .description('run an interactive program on a terminal of the executor')
     .argument('[argv...]', 'program and arguments (default: the shell of its user)')
     .passThroughOptions()
@@ -101,6 +113,12 @@ export async function main(args: readonly string[]): Promise<number> {
     });
 
   addFileCommands(program, (code) => (status = code));
+  addSync(
+    program,
+    (command) => inEnvironment(reaching(command)),
+    (code) => (status = code),
+  );
+  addEnvironments(program, (code) => (status = code));
 
   sandboxOptions(program.command('doctor'))
     .description('say what sandboxes are enforced by on this host, and what is missing (status 1)')
@@ -112,7 +130,7 @@ export async function main(args: readonly string[]): Promise<number> {
       ]);
       status = await doctor(serveConfig(flags, ownVariables()), { json: json === true });
     });
-  reaching(program.command('curl <address>'))
+  inEnvironment(reaching(program.command('curl <address>')))
     .description('make an HTTP request from inside the environment and write the body of its answer')
     .option('-X, --request <method>', 'GET if absent, POST with --data')
     .option('-H, --header <line>', 'a header, "name: value"; may be repeated', append)
@@ -127,6 +145,8 @@ export async function main(args: readonly string[]): Promise<number> {
       const { curl } = await import('./curl.ts');
       status = await curl(address, flags);
     });
+
+  addRendezvous(program, (code) => (status = code));
 
   program
     .command('schema')
@@ -153,31 +173,70 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
     setStatus(await work(await import('./files.ts')));
   const recursive = ['-r, --recursive', 'directories with everything in them'] as const;
 
-  reaching(program.command('cp <source> <destination>'))
+  inEnvironment(reaching(program.command('cp <source> <destination>')))
     .description(
       'copy a file or directory; env:/path is a path of the environment, the other one of this machine',
     )
     .option(...recursive)
     .action((from: string, to: string, flags: object) => run((files) => files.cp(from, to, flags)));
 
-  reaching(program.command('ls <path>'))
+  inEnvironment(reaching(program.command('ls <path>')))
     .description('list a directory of the environment')
     .option('-l, --long', 'with mode, size and time')
     .action((path: string, flags: object) => run((files) => files.ls(path, flags)));
 
-  reaching(program.command('cat <paths...>'))
+  inEnvironment(reaching(program.command('cat <paths...>')))
     .description('write files of the environment to standard output')
     .action((paths: string[], flags: object) => run((files) => files.cat(paths, flags)));
 
-  reaching(program.command('rm <paths...>'))
+  inEnvironment(reaching(program.command('rm <paths...>')))
     .description('remove files of the environment')
     .option(...recursive)
     .option('-f, --force', 'a missing path is no error')
     .action((paths: string[], flags: object) => run((files) => files.rm(paths, flags)));
 
-  reaching(program.command('stat <path>'))
+  inEnvironment(reaching(program.command('stat <path>')))
     .description('describe what is at a path of the environment')
     .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
+}
+
+/** Where an executor registers in place of listening. */
+function remoteOptions(command: Command): Command {
+  for (const [flags, description] of remoteFlags) command.option(flags, description);
+  return command;
+}
+
+/** The service for executors that dial out. */
+function addRendezvous(program: Command, setStatus: (status: number) => void): void {
+  const command = program
+    .command('rendezvous')
+    .description('let executors dial out and orchestrators reach them by environment id')
+    .option('--listen <address>', 'http://IP:PORT, port 0 for a free one (default: http://127.0.0.1:0)')
+    .option('--public-url <url>', 'how peers reach it, where that is another address (a proxy with TLS)')
+    .option('--data <file>', 'keep registrations in this SQLite file (default: in memory)')
+    .option('--tokens <file>', 'who may register and connect, JSON or TOML; read again at SIGHUP')
+    .option('--jwt-secret-file <path>', 'take tokens that are signed with this key (HS256)')
+    .option('--jwks-file <path>', 'take tokens that are signed with one of these keys')
+    .option('--jwt-issuer <text>', 'the issuer that signed tokens must name')
+    .option('--jwt-audience <text>', 'the audience that signed tokens must name')
+    .option('--unauthenticated', 'ask nobody who they are; on loopback only')
+    .option('--limit <name=n>', 'change a limit; may be repeated', append)
+    .addOption(
+      new Option('--log-level <level>', 'on standard error (default: warn)').choices([
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'silent',
+      ]),
+    )
+    .action(async (flags: RendezvousFlags) =>
+      setStatus(await (await import('./rendezvous.ts')).rendezvous(flags)),
+    );
+  command
+    .command('token')
+    .description('make a token, and its digest for --tokens')
+    .action(async () => setStatus((await import('./rendezvous.ts')).token()));
 }
 
 /** What decides how sandboxes are enforced. */
@@ -198,13 +257,16 @@ function sandboxOptions(command: Command): Command {
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option('--rendezvous <url>', 'a rendezvous where an executor waits; with --environment-id')
+    .option('--environment-id <id>', 'what that executor is known by there')
+    .option('--allow-http', 'plain http to a rendezvous on another machine')
     .option(
       '--reconnect <seconds>',
-      'how long to try to come back to --url when the connection is lost (default: 60)',
+      'how long to try to come back when the connection is lost (default: 60)',
       secondsOrNone,
     )
     .option('--command <text>', 'a shell command that starts an executor on its standard streams')
-    .option('--token-file <path>', 'a file with the bearer token for --url');
+    .option('--token-file <path>', 'a file with the bearer token for --url or --rendezvous');
 }
 
 function withTarget(command: Command): Command {
@@ -218,16 +280,6 @@ function once(name: string): (value: string, previous: string | undefined) => st
   };
 }
 
-function append(value: string, previous: string[] = []): string[] {
-  return [...previous, value];
-}
-
 function secondsOrNone(value: string): number {
   return value === '0' ? 0 : seconds(value);
-}
-
-function seconds(value: string): number {
-  const number = Number(value);
-  if (!(number > 0)) throw new InvalidArgumentError('It must be a positive number of seconds.');
-  return number;
 }

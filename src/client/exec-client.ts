@@ -5,10 +5,10 @@ import { type Method, type Result, type WireParams, requests } from '../protocol
 import { toFileUri } from '../protocol/path.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { describe } from '../rpc/decode.ts';
-import type { CloseReason, Transport } from '../rpc/transport.ts';
+import type { CloseReason } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
+import { type Address, canReturn, dialAddress, explain } from './address.ts';
 import type { Call, CallOptions } from './call.ts';
-import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
 import { type EnvironmentFetch, environmentFetch } from './fetch.ts';
 import { FileEvents } from './file-events.ts';
 import { type Receivers, deliver } from './notifications.ts';
@@ -17,8 +17,8 @@ import { RemoteHttp } from './remote-http.ts';
 import type { RemoteProcess } from './remote-process.ts';
 import { type AttachOptions, RemoteProcesses } from './remote-processes.ts';
 import { type ConnectionEvent, SessionLink } from './session-link.ts';
-import { type Token, bearerHeader } from './token.ts';
 
+export type { Address } from './address.ts';
 export { CompletionUnknownError } from './completion-unknown-error.ts';
 export type { ExecutorCommand } from './dial.ts';
 export type { EnvironmentFetch, EnvironmentRequestInit } from './fetch.ts';
@@ -33,26 +33,14 @@ export type {
   GrepSummary,
   RemoteGrep,
 } from './remote-search.ts';
+export type { RemoteTrees, TreeEntry } from './remote-trees.ts';
 export type { HttpRequestOptions, HttpResponse, RemoteHttp } from './remote-http.ts';
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, ProcessAttachments, RemoteProcess, WriteOutcome } from './remote-process.ts';
 export type { AttachOptions } from './remote-processes.ts';
+export type { RendezvousAddress } from './rendezvous-ticket.ts';
 export type { ConnectionEvent } from './session-link.ts';
 export type { Token } from './token.ts';
-
-/**
- * Where the executor is: at a URL, or behind whatever `dial` opens, which can be opened again; started by a command, or behind a transport
- * that is there already, which end with the connection.
- */
-export type Address =
-  | { readonly dial: (signal: AbortSignal) => Promise<Transport> }
-  | {
-      readonly url: string;
-      readonly token?: Token | undefined;
-      readonly headers?: Readonly<Record<string, string>>;
-    }
-  | { readonly command: ExecutorCommand }
-  | { readonly transport: Transport };
 
 export interface ConnectOptions {
   /** For the executor's log. */
@@ -124,16 +112,15 @@ export class ExecClient implements AsyncDisposable {
       'http/request/bodyDelta': (event) => this.http.receive(event),
       'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
     };
-    // A command's executor ends with its connection, and a transport is there once.
-    const canReturn = 'url' in address || 'dial' in address;
+    const reconnectMs = canReturn(address) ? (options.reconnectMs ?? limits.reconnectMs) : 0;
     this.#link = new SessionLink(
       {
         clientName: options.clientName ?? 'exec-server-client',
         environmentId: options.environmentId,
         connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectMs,
-        reconnectMs: canReturn ? (options.reconnectMs ?? limits.reconnectMs) : 0,
+        reconnectMs,
         pingIntervalMs: options.pingIntervalMs ?? limits.clientPingIntervalMs,
-        dial: (signal) => dial(address, signal),
+        dial: (signal) => dialAddress(address, reconnectMs, signal),
       },
       {
         onNotification: (method, params) => deliver(receivers, method, params),
@@ -243,6 +230,11 @@ export class ExecClient implements AsyncDisposable {
     return this.#processes.start(params as WireParams<'process/start'>);
   }
 
+  /** The files as a sandbox lets them be used. */
+  filesIn(sandbox: StartOptions['sandbox']): RemoteFiles {
+    return new RemoteFiles(this.#boundCall, this.#fileEvents, (path) => this.#path(path), sandbox);
+  }
+
   /** Attaches to a process of another session, whose client has given a key. */
   async attach(options: AttachOptions): Promise<RemoteProcess> {
     return this.#processes.attach(options);
@@ -265,22 +257,6 @@ export class ExecClient implements AsyncDisposable {
 }
 
 const defaultConnectMs = 10_000;
-
-/** A command that ends at once says more than the end of its output. */
-function explain(error: unknown, address: Address): unknown {
-  if (!('command' in address) || !(error instanceof ConnectionError) || error.reason !== 'closed')
-    return error;
-  const message = 'The command ended, or closed its output, before it answered as an executor does.';
-  return new ConnectionError('refused', message, { cause: error });
-}
-
-async function dial(address: Address, signal: AbortSignal): Promise<Transport> {
-  if ('dial' in address) return address.dial(signal);
-  if ('transport' in address) return address.transport;
-  if ('command' in address) return dialCommand(address.command);
-  const headers = { ...address.headers, ...(await bearerHeader(address.token)) };
-  return dialWebSocket(address.url, headers, signal);
-}
 
 /** How long the executor is asked to wait before it answers. */
 function intendedWait(params: unknown): number {

@@ -1,13 +1,21 @@
 import type { RemoteFiles } from '../client/remote-files.ts';
+import type { RemoteTrees } from '../client/remote-trees.ts';
 import { RemoteGrep } from '../client/remote-search.ts';
 import { toError } from '../support/to-error.ts';
 
 /** The files of an environment: the same calls as a client's, wherever it is. */
-export type EnvironmentFiles = { readonly [K in keyof RemoteFiles]: RemoteFiles[K] };
+export type EnvironmentFiles = Omit<{ readonly [K in keyof RemoteFiles]: RemoteFiles[K] }, 'trees'> & {
+  readonly trees: EnvironmentTrees;
+};
+
+/** The same for trees, some entries at a time. */
+export type EnvironmentTrees = { readonly [K in keyof RemoteTrees]: RemoteTrees[K] };
+
+type FileMethod = Exclude<keyof RemoteFiles, 'trees'>;
 
 type AsyncMethod = {
-  [K in keyof RemoteFiles]: ReturnType<RemoteFiles[K]> extends Promise<unknown> ? K : never;
-}[keyof RemoteFiles];
+  [K in FileMethod]: ReturnType<RemoteFiles[K]> extends Promise<unknown> ? K : never;
+}[FileMethod];
 
 /** Files behind a client that is there when it is needed. */
 export function filesOf(files: () => Promise<EnvironmentFiles>): EnvironmentFiles {
@@ -19,6 +27,7 @@ export function filesOf(files: () => Promise<EnvironmentFiles>): EnvironmentFile
     return method as unknown as RemoteFiles[K];
   };
   return {
+    trees: treesOf(async () => (await files()).trees),
     readFile: later('readFile'),
     writeFile: later('writeFile'),
     stat: later('stat'),
@@ -61,6 +70,20 @@ export function filesOf(files: () => Promise<EnvironmentFiles>): EnvironmentFile
         abort: async (reason: unknown) => (await opened).abort(reason),
       });
     },
+  };
+}
+
+function treesOf(trees: () => Promise<EnvironmentTrees>): EnvironmentTrees {
+  return {
+    async *describe(...args) {
+      yield* (await trees()).describe(...args);
+    },
+    send: async (...args) => (await trees()).send(...args),
+    receive: async (...args) => (await trees()).receive(...args),
+    locate: async (...args) => (await trees()).locate(...args),
+    makeDirectory: async (...args) => (await trees()).makeDirectory(...args),
+    remove: async (...args) => (await trees()).remove(...args),
+    setMode: async (...args) => (await trees()).setMode(...args),
   };
 }
 

@@ -10,6 +10,7 @@ import { localHop } from './local-hop.ts';
 import type { EnvironmentEntry, EnvironmentProvider, EnvironmentSnapshot } from './provider.ts';
 import { checkedSetting } from './sandbox-setting.ts';
 import { localSource } from './sources/local-source.ts';
+import { Workspaces } from './workspace/workspaces.ts';
 
 export interface EnvironmentManagerOptions {
   /** The executor of `local`: at least its variables, as in `{ env }`. Needed where the provider includes `local`. */
@@ -31,6 +32,8 @@ interface Held {
  * nothing is ever run somewhere else instead.
  */
 export class EnvironmentManager implements AsyncDisposable {
+  /** Threads of work in these environments. */
+  readonly workspaces = new Workspaces(this);
   readonly #options: EnvironmentManagerOptions;
   /** In the order of listings. */
   readonly #held = new Map<string, Held>();

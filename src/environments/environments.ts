@@ -39,7 +39,28 @@ export {
 } from './sandbox-setting.ts';
 export { type CommandSourceOptions, commandSource } from './sources/command-source.ts';
 export { localSource } from './sources/local-source.ts';
+export { type RendezvousSourceOptions, rendezvousSource } from './sources/rendezvous-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
 export { type SshSourceOptions, sshSource } from './ssh/ssh-source.ts';
 export { type StaticProviderOptions, staticProvider } from './static-provider.ts';
 export { type VariablesProviderOptions, variablesProvider } from './variables-provider.ts';
+export {
+  type Selection,
+  type WorkspaceChange,
+  WorkspaceError,
+  type WorkspaceSettings,
+} from './workspace/selection.ts';
+export type { Turn, TurnStart } from './workspace/turn.ts';
+export type { Workspace, WorkspaceState } from './workspace/workspace.ts';
+export type { Workspaces } from './workspace/workspaces.ts';
+export { syncDirectory } from './sync/sync.ts';
+export {
+  SyncConflictError,
+  type Resolution,
+  type SyncConflict,
+  type SyncOptions,
+  type SyncPeer,
+  type SyncProgress,
+  type SyncResult,
+  type SyncState,
+} from './sync/options.ts';

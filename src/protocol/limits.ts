@@ -1,3 +1,5 @@
+import { rendezvousLimits } from './rendezvous-limits.ts';
+
 /**
  * Every bound of the wire and of what a peer may make the other side hold, with its unit and its reason. What an operator may
  * want to change is a default here and an option of the config.
@@ -90,6 +92,18 @@ export const limits = {
   walkDirectories: 10_000,
   /** Entries that it may be asked to examine. */
   walkEntries: 50_000,
+  /** Levels below its root to which a tree is described, a directory held open for each, and entries of it. */
+  treeDepth: 128,
+  treeEntries: 500_000,
+  /** Bytes of what an executor says of them: all of it is in the memory of who asked. */
+  manifestBytes: 256 * MiB,
+  /** Entries that one request names, of those in a tree. */
+  treeNames: 20_000,
+  /** Characters of the name of one, and of a rule of what a tree leaves out. */
+  treeNameLength: 4096,
+  /** Rules of what a tree leaves out, and characters of all of them together: each is matched against each entry. */
+  ignoreRules: 4096,
+  ignoreRuleChars: 128 * KiB,
   /** Streams of one connection that are open at a time. */
   streams: 128,
   /** Bytes of one stream/data: as base64 still a small object for the collector, so that bulk transfers make no long pauses. */
@@ -272,4 +286,6 @@ export const limits = {
   logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
+
+  ...rendezvousLimits,
 } as const;

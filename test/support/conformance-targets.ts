@@ -18,7 +18,7 @@ const main = path.join(repository, 'src', 'main.ts');
 const startDeadlineMs = 30_000;
 const exitDeadlineMs = 20_000;
 
-export type TargetName = 'memory' | 'stdio' | 'websocket';
+export type TargetName = 'memory' | 'stdio' | 'websocket' | 'rendezvous';
 
 export interface ExecutorOptions {
   readonly journalDiskBytes?: number;

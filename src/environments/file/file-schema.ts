@@ -1,14 +1,8 @@
 import { z } from 'zod';
 import { SandboxSettingError, checkedSetting } from '../sandbox-setting.ts';
+import { Seconds, type reachedShape } from '../sources/reached-shape.ts';
 import type { EntryKind } from './entry-kind.ts';
 import type { KeyPath } from './key-lines.ts';
-
-/** Longest that a timer takes. */
-const mostSeconds = 2_147_483;
-const Seconds = z
-  .number()
-  .positive('must be more than 0')
-  .max(mostSeconds, `must not be more than ${mostSeconds}`);
 
 const Sandbox = z.unknown().transform((setting, context) => {
   try {
@@ -37,18 +31,17 @@ const common = {
   /** Of other readers of the file, and of no consequence here. */
   skills: z.record(z.string(), z.unknown()).optional(),
 };
-const reached = { connect_timeout_sec: Seconds.optional() };
 const nested = { via: z.string().optional() };
 
-export type CommonEntry = z.output<z.ZodObject<typeof common & typeof reached & typeof nested>>;
+export type CommonEntry = z.output<z.ZodObject<typeof common & typeof reachedShape & typeof nested>>;
 
 /** An entry of a kind, with the keys of all and its own. */
 export function entrySchema(kind: EntryKind): z.ZodType<CommonEntry> {
-  const more = kind.takesVia ? nested : reached;
+  const more = kind.takesVia ? nested : {};
   return z.strictObject({ ...common, ...more, ...kind.shape });
 }
 
-const otherKeys = new Set([...Object.keys(common), ...Object.keys(reached), ...Object.keys(nested)]);
+const otherKeys = new Set([...Object.keys(common), ...Object.keys(nested)]);
 
 /** The keys of a kind that say which it is, as a text for errors. */
 export function marksText(kinds: readonly EntryKind[]): string {
@@ -75,7 +68,6 @@ function unknownKey(key: string, kinds: readonly EntryKind[]): string {
   if (owners.length > 0) {
     return `is for entries of kind ${owners.map(({ kind }) => `"${kind}"`).join(', ')} only`;
   }
-  if (key in reached) return 'is for entries that are reached by a URL only';
   return otherKeys.has(key) ? 'does not belong here' : 'is not known';
 }
 

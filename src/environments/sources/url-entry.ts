@@ -1,8 +1,7 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
-import { isToken } from '../../disk/secret-file.ts';
-import { Text, Texts, entryKind, pathHere } from '../file/entry-kind.ts';
+import { Text, entryKind, pathHere } from '../file/entry-kind.ts';
 import { EntryProblem } from '../file/file-error.ts';
+import { BearerToken, Headers, reachedShape } from './reached-shape.ts';
 import { staysPrivate, urlProblem, urlSource } from './url-source.ts';
 
 const Url = z.string().superRefine((url, context) => {
@@ -10,22 +9,12 @@ const Url = z.string().superRefine((url, context) => {
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 });
 
-const BearerToken = z
-  .string()
-  .refine((text) => isToken(text), 'is no token, which is one line of printable ASCII without blanks');
-
-const Headers = Texts.superRefine((headers, context) => {
-  for (const [name, value] of Object.entries(headers)) {
-    if (isHeader(name, value)) continue;
-    context.addIssue({ code: 'custom', path: [name], message: 'is no header of HTTP' });
-  }
-});
-
 /** `url = "wss://…"` */
 export const urlEntry = entryKind({
   kind: 'url',
   marks: ['url'],
   shape: {
+    ...reachedShape,
     url: Url,
     auth_bearer_token: BearerToken.optional(),
     token_file: Text.optional(),
@@ -46,13 +35,3 @@ export const urlEntry = entryKind({
     return urlSource({ url, headers, token: file === undefined ? token : { file: pathHere(file, context) } });
   },
 });
-
-function isHeader(name: string, value: string): boolean {
-  try {
-    validateHeaderName(name);
-    validateHeaderValue(name, value);
-    return true;
-  } catch {
-    return false;
-  }
-}

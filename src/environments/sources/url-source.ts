@@ -41,7 +41,7 @@ export function urlProblem(url: string): string | undefined {
 /** Whether nobody on the way can read what is sent: over TLS, or within this machine. */
 export function staysPrivate(url: string): boolean {
   const { protocol, hostname } = new URL(url);
-  if (protocol === 'wss:') return true;
+  if (protocol === 'wss:' || protocol === 'https:') return true;
   const host = hostname.replace(/^\[|\]$/g, '');
   return host === 'localhost' || (isIP(host) !== 0 && isLoopback(host));
 }

@@ -183,7 +183,7 @@ test.each<[string, string[]]>([
   [entry(url, 'via = "local"'), ['4: environments[0].via is for entries of kind "command" only']],
   [
     entry('program = "x"', 'connect_timeout_sec = 1'),
-    ['4: environments[0].connect_timeout_sec is for entries that are reached by a URL only'],
+    ['4: environments[0].connect_timeout_sec is for entries of kind "url" only'],
   ],
   [
     entry('program = "x"', 'auth_bearer_token = "secret"'),
