@@ -101,9 +101,11 @@ describe.skipIf(!(await hasDocker()))('executors in containers', () => {
     expect(await ours()).toBe('');
   });
 
-  test('a container is removed when its executor cannot be started', async () => {
-    await using managed = await open(created({ args: ['--no-such-option'] }));
-    await expect(managed.manager.get().client()).rejects.toThrow(/before it answered as an executor does/);
+  test('a container is removed when its executor cannot be put there or started', async () => {
+    await using managed = await open(created({ user: 'nobody-here' }));
+    await expect(managed.manager.get().client()).rejects.toThrow(/has no such user/);
+    await using other = await open(created({ folder: '/no-such' }));
+    await expect(other.manager.get().client()).rejects.toThrow(/folder for the executor is not there/);
     expect(await ours()).toBe('');
   });
 
@@ -158,21 +160,8 @@ describe.skipIf(!(await hasDocker()))('executors in containers', () => {
     const name = await idle();
     await using managed = await open({ container: name });
     await managed.manager.get().client();
-    await docker(
-      'exec',
-      name,
-      'sh',
-      '-c',
-      'kill -STOP $(grep -l title=exec-server /proc/[0-9]*/cmdline | cut -d/ -f3)',
-    ).catch(async () =>
-      docker(
-        'exec',
-        name,
-        'sh',
-        '-c',
-        'kill -STOP $(grep -l ^exec-server- /proc/[0-9]*/cmdline | cut -d/ -f3)',
-      ),
-    );
+    const stop = 'kill -STOP $(grep -lE "^exec-server-[0-9a-f]{8}-" /proc/[0-9]*/cmdline | cut -d/ -f3)';
+    await docker('exec', name, 'sh', '-c', stop);
     await managed.manager[Symbol.asyncDispose]();
     await untilIdle(name);
   });

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
@@ -11,7 +11,8 @@ import { ownVariables } from '../../src/config.ts';
 import { eventually } from './conformance-leftovers.ts';
 import { executorVariables, flags } from './conformance-targets.ts';
 import { succeeds } from './docker.ts';
-import { type ReachedKind, executors, main } from './environments-targets.ts';
+import { testBundle } from './environments-bundle.ts';
+import { type ReachedKind, executors, manage } from './environments-targets.ts';
 
 const run = promisify(execFile);
 const daemon = '/usr/sbin/sshd';
@@ -88,8 +89,18 @@ export async function sshServer(settings: readonly string[] = []): Promise<SshSe
   };
 }
 
-/** Executors of the sources, started over ssh. They have exactly the variables that the cases count on, and none of the server's. */
-export function sshKind(server: () => SshServer | undefined): ReachedKind {
+/** Puts the bundle there, as the source does. Answers its folder. */
+export async function installOver(server: SshServer): Promise<string> {
+  const folder = path.join(server.folder, 'cache');
+  const source = sshSource({ ...server.options, install: true, folder, bundle: await testBundle() });
+  await using managed = await manage(source, { connectTimeoutMs: 60_000 });
+  await managed.manager.get().client();
+  const [digest = ''] = await readdir(folder);
+  return path.join(folder, digest);
+}
+
+/** Executors of the bundle in that folder, started over ssh. They have exactly the variables that the cases count on, and none of the server's. */
+export function sshKind(server: () => SshServer | undefined, bundle: () => string): ReachedKind {
   return {
     kind: 'ssh',
     name: 'stdio',
@@ -99,7 +110,8 @@ export function sshKind(server: () => SshServer | undefined): ReachedKind {
       if (there === undefined) throw new Error('There is no server of ssh.');
       const program = path.join(there.folder, `executor-${mark}`);
       const variables = Object.entries(executorVariables(mark)).map(([name, value]) => `'${name}=${value}'`);
-      const script = `#!/bin/sh\nexec env -i ${variables.join(' ')} '${process.execPath}' '${main}' "$@"\n`;
+      const start = `'${bundle()}/bin/node' '${bundle()}/lib/main.js'`;
+      const script = `#!/bin/sh\nexec env -i ${variables.join(' ')} ${start} "$@"\n`;
       await writeFile(program, script);
       await chmod(program, 0o755);
       const kill = async (signal: NodeJS.Signals): Promise<void> => {

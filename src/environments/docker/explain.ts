@@ -9,6 +9,10 @@ const advices: readonly (readonly [RegExp, (about: About) => string])[] = [
       `${engine} cannot be reached. Start dockerd, join the group of its socket, or name another engine by the option \`engine\` or DOCKER_HOST`,
   ],
   [
+    /could not find the file|not a directory/i,
+    () => 'the folder for the executor is not there. Create it, or name another one with the option `folder`',
+  ],
+  [
     /no such container/i,
     ({ target }) => `there is no container ${target}. \`docker ps --all\` lists those that there are`,
   ],
@@ -41,10 +45,6 @@ const advices: readonly (readonly [RegExp, (about: About) => string])[] = [
     /(?:bin\/node|docker-init|exec).*no such file or directory|GLIBC_[\d.]+' not found|cannot execute/i,
     () =>
       "the executor's Node does not run there: it needs glibc 2.28 or later, which images of Alpine do not have",
-  ],
-  [
-    /could not find the file|not a directory|no such file or directory/i,
-    () => 'the folder for the executor is not there. Create it, or name another one with the option `folder`',
   ],
   [
     /unable to find user|no matching entries in passwd/i,
