@@ -1,5 +1,6 @@
 import type { LimitSettings } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
+import { giveBack } from '../support/give-back.ts';
 import { type JournalEvent, takeWithin } from './journal-event.ts';
 import { Spill, type SpillBudget } from './spill.ts';
 
@@ -149,16 +150,9 @@ export class Journal {
     }
     if (block.length === 0) return;
     void this.#spill.append(block).then(() => this.#tell());
+    // The spill has copied them, and no reader holds an event beyond the turn in which it has pulled it.
     for (const { bytes } of block) giveBack(bytes);
   }
-}
-
-/**
- * Gives the memory back now: the collector, which sees small objects only, would let hundreds of them pile up. The spill has copied the
- * bytes, and no reader holds an event beyond the turn in which it has pulled it.
- */
-function giveBack({ buffer, byteLength }: Buffer): void {
-  if (byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 type MemoryLimits = Pick<LimitSettings, 'journalMemoryBytes' | 'journalMemoryTotalBytes'>;
