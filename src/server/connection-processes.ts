@@ -263,7 +263,8 @@ export class ConnectionProcesses {
       resizePolicy,
     };
     const mayHold = (): boolean => this.#mayWrite(process);
-    const start = (): void => this.push.attachAt(process, Math.min(afterSeq, journal.nextSeq - 1), id, mayHold);
+    const start = (): void =>
+      this.push.attachAt(process, Math.min(afterSeq, journal.nextSeq - 1), id, mayHold);
     return { answer, start };
   }
 

@@ -115,7 +115,12 @@ async function pauseAndLook(): Promise<void> {
 async function readDeltas(executorUrl: string, hash: Hash): Promise<void> {
   const transport = await dialWebSocket(executorUrl, {}, AbortSignal.timeout(LONG_MS));
   await using client = await openSession(transport, randomUUID());
-  await client.call('http/request', { requestId: 'slow', method: 'GET', url: origin.url, streamResponse: true });
+  await client.call('http/request', {
+    requestId: 'slow',
+    method: 'GET',
+    url: origin.url,
+    streamResponse: true,
+  });
   transport.pause();
   await pauseAndLook();
   transport.resume();

@@ -32,7 +32,11 @@ export class Executor implements AsyncDisposable {
   readonly exited: Promise<ExitStatus>;
   #stderr = '';
 
-  constructor(args: readonly string[], stdin: 'ignore' | 'pipe', { wrap = [], uid, main = ownMain }: Launch = {}) {
+  constructor(
+    args: readonly string[],
+    stdin: 'ignore' | 'pipe',
+    { wrap = [], uid, main = ownMain }: Launch = {},
+  ) {
     const [program = '', ...rest] = [...wrap, process.execPath, main, 'serve', ...args];
     const user = uid === undefined ? {} : { uid, gid: uid };
     this.child = spawn(program, rest, { stdio: [stdin, 'pipe', 'pipe'], ...user });
