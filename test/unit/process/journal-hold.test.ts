@@ -124,26 +124,26 @@ describe('the disk that journals share', () => {
 
   it('is taken back from closed processes first: at first what was read, then the oldest', async () => {
     await using room = await journalRoom({ bytesTotal });
-    const [running, unread, newerUnread, read, writing] = [1, 2, 3, 4, 5].map(() => room.journal());
+    const [running, unread, newerUnread] = [room.journal(), room.journal(), room.journal()];
+    const [read, writing] = [room.journal(), room.journal()];
     for (const journal of [running, unread, newerUnread, read]) {
-      if (journal === undefined) continue;
       fill(journal, 3 * MiB);
       await written(journal);
       if (journal !== running) journal.end();
     }
-    read?.took(read.nextSeq - 1);
-    const dropped = (): (number | undefined)[] =>
-      [read, unread, newerUnread, running, writing].map((journal) => journal?.droppedBytes);
+    read.took(read.nextSeq - 1);
+    const dropped = (): number[] =>
+      [read, unread, newerUnread, running, writing].map(({ droppedBytes }) => droppedBytes);
     expect(dropped()).toEqual([0, 0, 0, 0, 0]);
-    const steps: (number | undefined)[][] = [];
-    for (let step = 0; step < 6 && writing !== undefined; step++) {
+    const steps: number[][] = [];
+    for (let step = 0; step < 6; step++) {
       fill(writing, 1.5 * MiB);
       await written(writing);
       steps.push(dropped());
     }
     // In the order of the list, and each only when there is nothing left before it.
     for (const step of steps) {
-      const partly = step.slice(0, 3).findIndex((bytes) => (bytes ?? 0) < 2 * MiB);
+      const partly = step.slice(0, 3).findIndex((bytes) => bytes < 2 * MiB);
       if (partly >= 0) expect(step.slice(partly + 1)).toEqual([0, 0, 0, 0].slice(partly));
     }
     const last = steps.at(-1) ?? [];
@@ -151,8 +151,8 @@ describe('the disk that journals share', () => {
     expect(last[1]).toBeGreaterThan(0);
     expect(last[3]).toBe(0);
     expect(room.budget.spill.usedBytes).toBeLessThanOrEqual(bytesTotal);
-    const { gaps } = await pullAll(unread as Journal, 0, MiB);
-    expect(gaps).toEqual([expect.objectContaining({ fromSeq: 1, endOffset: unread?.droppedBytes })]);
+    const { gaps } = await pullAll(unread, 0, MiB);
+    expect(gaps).toEqual([expect.objectContaining({ fromSeq: 1, endOffset: unread.droppedBytes })]);
   });
 
   it('is not taken from a closed process that somebody is still reading', async () => {
