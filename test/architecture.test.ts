@@ -19,7 +19,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   disk: ['protocol', 'support'],
   'file-system': ['disk', 'protocol', 'sandbox', 'support'],
   http: ['protocol', 'support'],
-  telemetry: ['support'],
+  telemetry: ['protocol', 'support'],
   server: [
     'access',
     'disk',
@@ -34,8 +34,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'version.ts',
   ],
-  client: ['disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
+  client: ['access/loopback.ts', 'disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
   environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
+  rendezvous: ['disk', 'protocol', 'relay', 'rpc', 'support', 'telemetry'],
   'config.ts': [
     'access',
     'http/egress.ts',
@@ -56,21 +57,30 @@ const ends = new Set(['index.ts', 'main.ts']);
 const libraries: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': ['relay'],
   '@bufbuild/protobuf/codegenv2': ['relay/relay_pb.ts'],
-  '@fastify/websocket': ['server/listen-websocket.ts'],
+  '@fastify/websocket': ['rendezvous/service.ts', 'server/listen-websocket.ts'],
   commander: ['cli/main.ts'],
-  fastify: ['server/listen-websocket.ts'],
-  jose: ['access/authenticator.ts'],
+  fastify: ['rendezvous', 'server/listen-websocket.ts'],
+  jose: ['access/authenticator.ts', 'rendezvous/web-tokens.ts'],
   picomatch: ['file-system'],
   pino: ['telemetry/logger.ts'],
+  'smol-toml': ['rendezvous/token-file.ts'],
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   undici: ['http/send.ts'],
-  ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'rpc/decode.ts'],
+  ws: ['rpc/websocket-transport.ts'],
+  zod: [
+    'protocol',
+    'cli/schema.ts',
+    'client/notifications.ts',
+    'client/rendezvous-ticket.ts',
+    'config.ts',
+    'rendezvous',
+    'rpc/decode.ts',
+  ],
 };
 
 /** Where a library may be named for its types. */
 const libraryTypes: Readonly<Record<string, readonly string[]>> = {
-  ws: ['relay/frame-socket.ts', 'server/listen-websocket.ts'],
+  ws: ['client/dial.ts', 'relay/frame-socket.ts', 'rendezvous/leg.ts', 'server/listen-websocket.ts'],
 };
 
 /** Something that one file alone may do. */

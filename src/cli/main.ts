@@ -242,13 +242,16 @@ function sandboxOptions(command: Command): Command {
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option('--rendezvous <url>', 'a rendezvous where an executor waits; with --environment-id')
+    .option('--environment-id <id>', 'what that executor is known by there')
+    .option('--allow-http', 'plain http to a rendezvous on another machine')
     .option(
       '--reconnect <seconds>',
-      'how long to try to come back to --url when the connection is lost (default: 60)',
+      'how long to try to come back when the connection is lost (default: 60)',
       secondsOrNone,
     )
     .option('--command <text>', 'a shell command that starts an executor on its standard streams')
-    .option('--token-file <path>', 'a file with the bearer token for --url');
+    .option('--token-file <path>', 'a file with the bearer token for --url or --rendezvous');
 }
 
 function withTarget(command: Command): Command {

@@ -234,6 +234,9 @@ export const limits = {
   relayStreams: 1024,
   /** Ids of ended relay streams that an executor remembers: a late frame does not open them again. */
   relayEndedStreams: 1024,
+  /** Bytes of a rendezvous' answer to a client that asks for a ticket, and characters of the URL in it. */
+  ticketAnswerBytes: 64 * KiB,
+  rendezvousUrlLength: 8192,
   /** Bytes of a plain relay stream, which knows no window, that wait for a reader that is paused; with more the stream is reset. */
   relayPlainInboxBytes: 16 * MiB,
 
@@ -292,6 +295,8 @@ export const limits = {
   registrationMostMs: 30_000,
   /** Milliseconds after which a socket of a rendezvous has held: the waits begin anew when it is lost. */
   rendezvousHeldMs: 5_000,
+  /** Milliseconds that a rendezvous has to answer a client that asks for a ticket. */
+  ticketMs: 10_000,
   /** Milliseconds that an acknowledgement waits for a frame that it can go along with. */
   relayAckDelayMs: 20,
   /** Milliseconds until a relay frame is sent again: before the way is known, at least, and at most. */

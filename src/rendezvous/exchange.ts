@@ -28,8 +28,3 @@ export interface ExchangeOptions {
 
 export const executorGone = (why: string): CloseReason => ({ kind: 'executorGone', message: why });
 export const orchestratorGone = (why: string): CloseReason => ({ kind: 'orchestratorGone', message: why });
-
-/** In the form of a `reset`. */
-export function reasonText({ kind, message }: CloseReason): string {
-  return `${kind}: ${message}`;
-}

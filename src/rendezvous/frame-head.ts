@@ -60,7 +60,7 @@ export function wholePayload({ kind, body }: FrameHead): Buffer | undefined {
 }
 
 /** The reason of a `reset`. */
-export function resetReason({ body }: FrameHead): string {
+export function resetText({ body }: FrameHead): string {
   const reason = lastField(body, 1);
   return typeof reason === 'object' ? reason.toString('utf8') : '';
 }

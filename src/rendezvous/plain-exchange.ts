@@ -1,11 +1,5 @@
 import type { CloseReason } from '../rpc/transport.ts';
-import {
-  type Exchange,
-  type ExchangeOptions,
-  executorGone,
-  orchestratorGone,
-  reasonText,
-} from './exchange.ts';
+import { type Exchange, type ExchangeOptions, executorGone, orchestratorGone } from './exchange.ts';
 import { readFrameHead, wholePayload } from './frame-head.ts';
 import { dataFrame, resetFrame } from './frames.ts';
 import { Lane } from './lane.ts';
@@ -168,7 +162,7 @@ export class PlainExchange implements Exchange {
     if (pair === undefined) return;
     this.#pair = undefined;
     if (typeof pair.framing === 'object') {
-      pair.lane.push(resetFrame(pair.framing.streamId, reasonText(reason)), true);
+      pair.lane.push(resetFrame(pair.framing.streamId, reason), true);
     }
     pair.leg.resume(this);
     pair.leg.finish(reason);

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { type CloseReason, closeCodes } from '../rpc/transport.ts';
+import { resetReason } from '../relay/close-text.ts';
+import type { CloseReason } from '../rpc/transport.ts';
 import { type Exchange, type ExchangeOptions, executorGone, orchestratorGone } from './exchange.ts';
-import { type FrameHead, readFrameHead, resetReason } from './frame-head.ts';
+import { type FrameHead, readFrameHead, resetText } from './frame-head.ts';
 import { resumeFrame } from './frames.ts';
 import type { Leg } from './leg.ts';
 import { type Orchestrator, Route } from './route.ts';
@@ -185,7 +186,7 @@ export class RelayExchange implements Exchange {
     if (route === undefined) return;
     route.executorIsReliable ||= head.isReliable;
     if (head.kind === 'reset' && route.orchestrator?.framing === 'plain') {
-      return this.#end(route, closeReasonOf(resetReason(head)), undefined);
+      return this.#end(route, resetReason(resetText(head)), undefined);
     }
     // What a reliable sender loses here it sends again.
     if (!route.deliver(head, frame) && !route.isReliable) return this.#overflow(route, 'orchestrator');
@@ -272,11 +273,4 @@ export class RelayExchange implements Exchange {
 
 function mixed(leg: Leg): void {
   leg.close({ kind: 'protocolError', message: 'a socket has either relay frames or plain messages' });
-}
-
-/** What an executor has said of the end of a stream, as the end of a plain socket. */
-function closeReasonOf(text: string): CloseReason {
-  const [, kind = '', message = ''] = /^([A-Za-z]+): (.*)$/s.exec(text) ?? [];
-  if (kind in closeCodes) return { kind: kind as keyof typeof closeCodes, message };
-  return { kind: 'goingAway', message: text };
 }

@@ -1,6 +1,5 @@
 import type { CloseReason } from '../rpc/transport.ts';
 import type { ExchangeOptions } from './exchange.ts';
-import { reasonText } from './exchange.ts';
 import { type FrameHead, wholePayload } from './frame-head.ts';
 import { dataFrame, resetFrame } from './frames.ts';
 import { Lane } from './lane.ts';
@@ -74,14 +73,14 @@ export class Route {
 
   /** Tells the executor that the stream has ended. What else waits for it is of no use any more. */
   tellExecutor(reason: CloseReason): void {
-    this.toExecutor.replaceAll(resetFrame(this.id, reasonText(reason)), true);
+    this.toExecutor.replaceAll(resetFrame(this.id, reason), true);
   }
 
   /** The same to the orchestrator, behind what it has still to get unless that is too much. */
   tellOrchestrator(reason: CloseReason): void {
     const { orchestrator } = this;
     if (orchestrator?.framing === 'plain') return orchestrator.leg.finish(reason);
-    const frame = resetFrame(this.id, reasonText(reason));
+    const frame = resetFrame(this.id, reason);
     if (!this.toOrchestrator.push(frame, true)) this.toOrchestrator.replaceAll(frame, true);
   }
 }

@@ -28,6 +28,9 @@ export interface DialLoopOptions {
 /** Sessions of clients that come through a rendezvous: it knows who they are, and the executor does not. */
 const principal = 'rendezvous';
 
+/** Bytes of a relay frame beside its payload: a plain peer puts a whole message into one. */
+const frameBytes = 1024;
+
 const goingAway: CloseReason = { kind: 'goingAway', message: 'the executor is shutting down' };
 
 const ordinaryWaits: Backoff = { firstMs: limits.registrationFirstMs, mostMs: limits.registrationMostMs };
@@ -144,7 +147,8 @@ export class DialLoop {
     const { url, framing, id } = registration;
     const { messageBytes, pingIntervalMs } = this.#server.limits;
     const secureContext = url.protocol === 'wss:' ? await this.#authorities() : undefined;
-    const options = { signal, maxPayload: messageBytes, secureContext, timeoutMs: this.#options.connectMs };
+    const maxPayload = messageBytes + frameBytes;
+    const options = { signal, maxPayload, secureContext, timeoutMs: this.#options.connectMs };
     return dialRendezvous(url, options, (webSocket, socket) => {
       const ended =
         framing === 'relay_v1'
