@@ -284,8 +284,6 @@ export const limits = {
   registrationAnswerBytes: 64 * KiB,
   /** Characters of its error that are shown. */
   registrationRefusalLength: 200,
-  /** Characters of the URL in it: what servers take as a request line. */
-  rendezvousUrlLength: 8 * KiB,
   /** Redirects of a registration that are followed. */
   registrationRedirects: 10,
   /** Milliseconds at most that a registry can make an executor wait by Retry-After. */

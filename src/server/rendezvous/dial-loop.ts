@@ -147,7 +147,7 @@ export class DialLoop {
     const { url, framing, id } = registration;
     const { messageBytes, pingIntervalMs } = this.#server.limits;
     const secureContext = url.protocol === 'wss:' ? await this.#authorities() : undefined;
-    const maxPayload = messageBytes + frameBytes;
+    const maxPayload = messageBytes + (framing === 'relay_v1' ? frameBytes : 0);
     const options = { signal, maxPayload, secureContext, timeoutMs: this.#options.connectMs };
     return dialRendezvous(url, options, (webSocket, socket) => {
       const ended =
