@@ -83,9 +83,9 @@ describe.each(RELEASES)(
       const [from, to] = [path.join(folder, 'from'), path.join(folder, 'to')];
       const content = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 7) % 251));
       await writeFile(from, content);
-      const { dataBase64 } = await client.call('fs/readFile', { path: fileUri(from) });
-      expect(Buffer.from(dataBase64, 'base64').equals(content)).toBe(true);
-      await client.call('fs/writeFile', { path: fileUri(to), dataBase64: content.toString('base64') });
+      const { dataBase64 } = await client.call('fs/readFile', { path: from });
+      expect(content.equals(dataBase64)).toBe(true);
+      await client.call('fs/writeFile', { path: to, dataBase64: content.toString('base64') });
       expect((await readFile(to)).equals(content)).toBe(true);
     });
 
@@ -96,8 +96,6 @@ describe.each(RELEASES)(
         expect(await textOf(process.stdout)).toBe(`${number}\n`);
       }
     });
-
-    const fileUri = (file: string) => (release === '0.139.0' ? `file://${file}` : file);
   },
 );
 

@@ -100,12 +100,13 @@ export async function startReferenceAt(
   return executor;
 }
 
-/** Starts our executor with these flags, and waits for its line. */
+/** Starts our executor with these flags, and waits for its line. What it creates is for its user alone, by which it can be known. */
 export async function startOwnAt(service: RendezvousService, flags: readonly string[]): Promise<Background> {
   const home = await createHome('dialled');
   const env = environmentWithHome(home, { EXEC_SERVER_REMOTE_TOKEN: EXECUTOR_TOKEN });
-  const args = ['src/main.ts', 'serve', '--log-level', 'info', ...flags];
-  const executor = startBackground(process.execPath, args, env, home);
+  const script = 'umask 077; exec "$@"';
+  const args = ['-c', script, 'sh', process.execPath, 'src/main.ts', 'serve', ...flags];
+  const executor = startBackground('/bin/sh', args, env, home);
   await executor.shows(/^registered \S+ as .*\n/mu);
   return executor;
 }
