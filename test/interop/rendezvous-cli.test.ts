@@ -42,14 +42,7 @@ describe.each(TRANSPORTS)('our executor at the rendezvous, by %s', (transport) =
   let executor: Background;
 
   beforeAll(async () => {
-    const flags = [
-      '--remote',
-      service.url,
-      '--environment-id',
-      environmentId,
-      '--remote-transport',
-      transport,
-    ];
+    const flags = ['--environment-id', environmentId, '--remote-transport', transport];
     executor = await startOwnAt(service, flags);
   });
 

@@ -77,7 +77,7 @@ export async function startRendezvousService(): Promise<RendezvousService> {
 
 /** Starts an executor of a Codex release that registers with the service. */
 export async function startReferenceAt(
-  service: RendezvousService,
+  service: { readonly url: string },
   release: string,
   environmentId: string,
 ): Promise<Background> {
@@ -101,11 +101,15 @@ export async function startReferenceAt(
 }
 
 /** Starts our executor with these flags, and waits for its line. What it creates is for its user alone, by which it can be known. */
-export async function startOwnAt(service: RendezvousService, flags: readonly string[]): Promise<Background> {
+export async function startOwnAt(
+  service: { readonly url: string },
+  flags: readonly string[],
+): Promise<Background> {
   const home = await createHome('dialled');
   const env = environmentWithHome(home, { EXEC_SERVER_REMOTE_TOKEN: EXECUTOR_TOKEN });
   const script = 'umask 077; exec "$@"';
-  const args = ['-c', script, 'sh', process.execPath, 'src/main.ts', 'serve', ...flags];
+  const serve = ['src/main.ts', 'serve', '--remote', service.url, ...flags];
+  const args = ['-c', script, 'sh', process.execPath, ...serve];
   const executor = startBackground('/bin/sh', args, env, home);
   await executor.shows(/^registered \S+ as .*\n/mu);
   return executor;

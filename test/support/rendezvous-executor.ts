@@ -81,8 +81,5 @@ export async function clientThrough(
   registry: RecordedRegistry,
   options: ConnectOptions = {},
 ): Promise<ExecClient> {
-  return ExecClient.connect(
-    { dial: async () => (await registry.socket()).transport() },
-    options,
-  );
+  return ExecClient.connect({ dial: async () => (await registry.socket()).transport() }, options);
 }
