@@ -50,8 +50,9 @@ describe.each(GENERATIONS)('the registration of Codex $release', ({ release, fla
   });
 
   test('is that of ours, but for the id that is not escaped there, and for what ours adds in headers', () => {
-    const [theirs, ours] = seen.map((request) => ({ ...request, body: comparable(request.body) }));
-    expect(ours).toMatchObject({ method: theirs?.method, path, body: theirs?.body });
+    const [theirs, ours] = seen;
+    expect(ours).toMatchObject({ method: theirs?.method, path });
+    expect(comparable(ours?.body)).toEqual(comparable(theirs?.body));
     expect(theirs?.path).toBe(path.replace('%2F', '/'));
     const own = new Set(
       Object.keys(ours?.headers ?? {}).filter((name) => !name.startsWith('x-exec-server-')),
@@ -72,7 +73,7 @@ describe.each(GENERATIONS)('the registration of Codex $release', ({ release, fla
 /** What every HTTP client of ours sends: a length of 0, too. */
 const always = ['connection', 'content-length'];
 
-function comparable(body: string): unknown {
+function comparable(body = ''): unknown {
   if (body === '') return '';
   const members = JSON.parse(body) as { idempotency_id?: string };
   // Of one process in that release.

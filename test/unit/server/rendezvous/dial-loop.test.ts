@@ -233,6 +233,13 @@ describe('a refused socket', () => {
     expect(waits[3]).toBeGreaterThanOrEqual(32);
   });
 
+  it('that another executor has taken over is not tried at full speed either', async () => {
+    await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
+    for (let count = 0; count < 3; count += 1) await closeNext(4001);
+    await registry.socket();
+    expect(executor.log.flatMap(({ nextMs }) => nextMs ?? []).at(-1)).toBeGreaterThanOrEqual(32);
+  });
+
   it('after one that has held is tried from the beginning', async () => {
     registry.welcomes(drops, drops, drops);
     await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
