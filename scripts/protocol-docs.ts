@@ -219,7 +219,8 @@ function errorTable(): string {
 }
 
 function limitTable(): string {
-  const reasons = docComments('../src/protocol/limits.ts');
+  const files = ['../src/protocol/limits.ts', '../src/protocol/rendezvous-limits.ts'];
+  const reasons = new Map(files.flatMap((file) => [...docComments(file)]));
   const rows = Object.entries(limits).map(([name, value]) => [
     code(name),
     quantity(name, value),

@@ -34,10 +34,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'version.ts',
   ],
-  client: ['disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
+  client: ['access/loopback.ts', 'disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
   environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
   rendezvous: ['access', 'disk', 'protocol', 'relay', 'rpc', 'support', 'telemetry'],
-  'config.ts': ['access', 'http/egress.ts', 'protocol', 'support', 'telemetry'],
+  'config.ts': [
+    'access',
+    'http/egress.ts',
+    'protocol',
+    'server/rendezvous/settings.ts',
+    'support',
+    'telemetry',
+  ],
   cli: ['anything'],
   'index.ts': ['anything'],
   'main.ts': ['cli/main.ts'],
@@ -59,13 +66,21 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   'smol-toml': ['rendezvous/token-file.ts'],
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   undici: ['http/send.ts'],
-  ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'rendezvous', 'rpc/decode.ts'],
+  ws: ['rpc/websocket-transport.ts'],
+  zod: [
+    'protocol',
+    'cli/schema.ts',
+    'client/notifications.ts',
+    'client/rendezvous-ticket.ts',
+    'config.ts',
+    'rendezvous',
+    'rpc/decode.ts',
+  ],
 };
 
 /** Where a library may be named for its types. */
 const libraryTypes: Readonly<Record<string, readonly string[]>> = {
-  ws: ['relay/frame-socket.ts', 'rendezvous/leg.ts', 'server/listen-websocket.ts'],
+  ws: ['client/dial.ts', 'relay/frame-socket.ts', 'rendezvous/leg.ts', 'server/listen-websocket.ts'],
 };
 
 /** Something that one file alone may do. */

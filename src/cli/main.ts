@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { accessModes } from '../access/settings.ts';
 import { version } from '../version.ts';
 import type * as Files from './files.ts';
+import { remoteFlags } from './remote-flags.ts';
 import type { RendezvousFlags } from './rendezvous.ts';
 
 /** Exit statuses of our own failures. A program that `run` has run gives its own. */
@@ -13,6 +14,7 @@ Examples:
   exec-server                                      serve on a free port of 127.0.0.1 and print its URL
   exec-server serve --listen ws://127.0.0.1:8765
   exec-server serve --listen stdio                 one client on standard input and output
+  exec-server serve --remote https://rendezvous.example.org --environment-id build-7 --remote-token-file token
   exec-server run -- uname -a                      start a local executor for one program
   exec-server run --url ws://127.0.0.1:8765 -- sh -c 'cat; exit 3' < file
   exec-server run --command 'ssh host exec-server serve --listen stdio' -- hostname
@@ -40,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride()
     .enablePositionalOptions();
 
-  sandboxOptions(program.command('serve', { isDefault: true }))
+  remoteOptions(sandboxOptions(program.command('serve', { isDefault: true })))
     .description('serve clients (the default command)')
     .option(
       '--listen <address>',
@@ -183,6 +185,12 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
     .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
 }
 
+/** Where an executor registers in place of listening. */
+function remoteOptions(command: Command): Command {
+  for (const [flags, description] of remoteFlags) command.option(flags, description);
+  return command;
+}
+
 /** The service for executors that dial out. */
 function addRendezvous(program: Command, setStatus: (status: number) => void): void {
   const command = program
@@ -234,13 +242,16 @@ function sandboxOptions(command: Command): Command {
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option('--rendezvous <url>', 'a rendezvous where an executor waits; with --environment-id')
+    .option('--environment-id <id>', 'what that executor is known by there')
+    .option('--allow-http', 'plain http to a rendezvous on another machine')
     .option(
       '--reconnect <seconds>',
-      'how long to try to come back to --url when the connection is lost (default: 60)',
+      'how long to try to come back when the connection is lost (default: 60)',
       secondsOrNone,
     )
     .option('--command <text>', 'a shell command that starts an executor on its standard streams')
-    .option('--token-file <path>', 'a file with the bearer token for --url');
+    .option('--token-file <path>', 'a file with the bearer token for --url or --rendezvous');
 }
 
 function withTarget(command: Command): Command {

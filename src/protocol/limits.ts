@@ -1,3 +1,5 @@
+import { rendezvousLimits } from './rendezvous-limits.ts';
+
 /**
  * Every bound of the wire and of what a peer may make the other side hold, with its unit and its reason. What an operator may
  * want to change is a default here and an option of the config.
@@ -217,26 +219,6 @@ export const limits = {
   /** Addresses of one name that are tried. */
   httpAddresses: 16,
 
-  /** Characters of a relay stream's id, which every frame repeats: those of peers in the field are UUIDs. */
-  relayStreamIdLength: 128,
-  /** Characters of the reason in a reset frame that are kept. */
-  relayReasonLength: 256,
-  /** Bytes of one segment of a message on a reliable relay stream, so that streams take turns and frames fit through every rendezvous. */
-  relaySegmentBytes: 64 * KiB,
-  /** Segments of one message: the largest that an operator can allow. */
-  relaySegments: 4096,
-  /** Data frames of one relay stream, and their bytes, that have not been acknowledged: what either side keeps of it, and a rendezvous at most. */
-  relayWindowFrames: 1024,
-  relayWindowBytes: 1 * MiB,
-  /** Unsent bytes of a relay socket at which its streams wait. */
-  relaySocketBytes: 256 * KiB,
-  /** Relay streams of one executor. One beyond is reset. */
-  relayStreams: 1024,
-  /** Ids of ended relay streams that an executor remembers: a late frame does not open them again. */
-  relayEndedStreams: 1024,
-  /** Bytes of a plain relay stream, which knows no window, that wait for a reader that is paused; with more the stream is reset. */
-  relayPlainInboxBytes: 16 * MiB,
-
   /** Milliseconds that changes are collected before they are sent: a save is several events, and takes less. */
   watchWindowMs: 50,
   /** Milliseconds that a resync waits for new directories that are being read, which would otherwise cause the next one. */
@@ -274,20 +256,8 @@ export const limits = {
   /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
   reconnectFirstMs: 100,
   reconnectMostMs: 5_000,
-  /** Milliseconds that an acknowledgement waits for a frame that it can go along with. */
-  relayAckDelayMs: 20,
-  /** Milliseconds until a relay frame is sent again: before the way is known, at least, and at most. */
-  relayResendFirstMs: 1_000,
-  relayResendLeastMs: 200,
-  relayResendMostMs: 5_000,
-  /** Milliseconds between two signs of life of a reliable relay stream. */
-  relayHeartbeatMs: 15_000,
-  /** Heartbeats without one of the other side after which the stream is given up. */
-  relaySilentHeartbeats: 3,
-  /** Milliseconds that an orchestrator tries to carry on a relay stream after its socket was lost; then the session takes a new stream. */
-  relayResumeMs: 20_000,
-  /** Milliseconds that an executor keeps its relay streams without a socket: longer than orchestrators try. */
-  relayGraceMs: 30_000,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
+
+  ...rendezvousLimits,
 } as const;

@@ -5,7 +5,6 @@ export interface ClockEvents {
   onAck(): void;
   onHeartbeat(): void;
   onSilence(milliseconds: number): void;
-  onCloseTimeout(): void;
 }
 
 /** The timers of one stream. None keeps a process alive but the one of a stream that is closing. */
@@ -61,8 +60,8 @@ export class StreamClocks {
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#timing.heartbeatMs).unref();
   }
 
-  awaitClose(): void {
-    this.#close ??= setTimeout(() => this.#events.onCloseTimeout(), this.#timing.closeMs);
+  closeIn(onTimeout: () => void): void {
+    this.#close ??= setTimeout(onTimeout, this.#timing.closeMs);
   }
 
   stop(): void {

@@ -14,7 +14,7 @@ import {
   orchestrator,
   plainExecutor,
 } from '../support/rendezvous-peers.ts';
-import { startService, tokenEntries, tokens } from '../support/rendezvous-service.ts';
+import { startService, tokenEntries, tokens } from '../support/rendezvous-tenants.ts';
 
 const shortGraces = ['executorGraceMs=300', 'orchestratorGraceMs=300', 'returnMs=200'];
 
