@@ -36,7 +36,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   client: ['access/loopback.ts', 'disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
   environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
-  rendezvous: ['disk', 'protocol', 'relay', 'rpc', 'support', 'telemetry'],
+  rendezvous: ['access', 'disk', 'protocol', 'relay', 'rpc', 'support', 'telemetry'],
   'config.ts': [
     'access',
     'http/egress.ts',

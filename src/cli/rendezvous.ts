@@ -7,7 +7,8 @@ import { readRendezvousLimits, rendezvousLimits } from '../rendezvous/limits.ts'
 import { startRendezvous } from '../rendezvous/service.ts';
 import { MemoryStore, type Store } from '../rendezvous/store.ts';
 import { tokenDigest } from '../rendezvous/token-file.ts';
-import { type LogLevel, createLogger } from '../telemetry/logger.ts';
+import { toError } from '../support/to-error.ts';
+import { type LogLevel, type Logger, createLogger } from '../telemetry/logger.ts';
 
 export interface RendezvousFlags {
   readonly listen?: string;
@@ -47,16 +48,26 @@ export async function rendezvous(flags: RendezvousFlags): Promise<number> {
   });
   const warn = (): void => void (authority.warning === undefined || log.warn({}, authority.warning));
   warn();
-  process.on('SIGHUP', () => {
-    authority
-      .reload()
-      .then(warn, (error: Error) => log.error({ reason: error.message }, 'the former tokens stay in force'));
-  });
+  process.on('SIGHUP', () => void readAgain(authority, log));
   // The one line that standard output ever gets: whoever starts a rendezvous waits for it.
   process.stdout.write(`${service.url}\n`);
   await stopped;
   await service.close();
   return 0;
+}
+
+async function readAgain(authority: Authority, log: Logger): Promise<void> {
+  try {
+    await authority.reload();
+    log.info({}, 'the tokens were read again');
+    warnOf(authority, log);
+  } catch (error) {
+    log.error({ reason: toError(error).message }, 'the former tokens stay in force');
+  }
+}
+
+function warnOf({ warning }: Authority, log: Logger): void {
+  if (warning !== undefined) log.warn({}, warning);
 }
 
 /** Makes a token. Standard output gets it, and the digest that goes into the file of tokens. */

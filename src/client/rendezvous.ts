@@ -1,14 +1,11 @@
 import { limits } from '../protocol/limits.ts';
-import { type FrameSocket, WebSocketFrames } from '../relay/frame-socket.ts';
+import { type FrameSocket, WebSocketFrames, longestFrame } from '../relay/frame-socket.ts';
 import { openRelayStream } from '../relay/open-stream.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import type { Transport } from '../rpc/transport.ts';
 import { WebSocketTransport } from '../rpc/websocket-transport.ts';
 import { openWebSocket } from './dial.ts';
 import { type RendezvousAddress, type Ticket, fetchTicket } from './rendezvous-ticket.ts';
-
-/** Bytes of a frame beside its payload. */
-const frameBytes = 1024;
 
 /** Meets an executor at a rendezvous: with a ticket of its own for every socket. `reconnectMs`: 0 lets a lost socket be the end. */
 export async function dialRendezvous(
@@ -30,7 +27,7 @@ export async function dialRendezvous(
     first = undefined;
     if (ticket.transport !== 'relay_v1')
       throw new ConnectionError('refused', 'The executor speaks no relay frames any more.');
-    const options = { maxPayload: limits.messageBytes + frameBytes, signal: dialSignal };
+    const options = { maxPayload: longestFrame(limits.messageBytes), signal: dialSignal };
     return openWebSocket(ticket.url, options, (webSocket, socket) => new WebSocketFrames(webSocket, socket));
   };
   return openRelayStream({ dial, reconnectMs: Math.min(reconnectMs, limits.relayResumeMs) }, signal);

@@ -9,6 +9,8 @@ export const rendezvousLimits = {
   relayReasonLength: 256,
   /** Bytes of one segment of a message on a reliable relay stream, so that streams take turns and frames fit through every rendezvous. */
   relaySegmentBytes: 64 * KiB,
+  /** Bytes of a frame beside its payload. */
+  relayFrameBytes: 1 * KiB,
   /** Segments of one message: the largest that an operator can allow. */
   relaySegments: 4096,
   /** Data frames of one relay stream, and their bytes, that have not been acknowledged: what either side keeps of it, and a rendezvous at most. */

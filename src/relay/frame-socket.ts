@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { limits } from '../protocol/limits.ts';
 import { type TcpProgress, keepAlive } from '../rpc/keep-alive.ts';
 import { type CloseReason, closeKind } from '../rpc/transport.ts';
 import { closeWebSocket } from '../rpc/websocket-transport.ts';
@@ -29,6 +30,11 @@ export interface FrameSocketEvents {
   onDrain(): void;
   /** Called exactly once. */
   onClose(reason: CloseReason): void;
+}
+
+/** Bytes of the longest WebSocket message that carries a frame: a message of a plain peer, or a segment of a reliable one. */
+export function longestFrame(messageBytes: number): number {
+  return Math.max(messageBytes, limits.relaySegmentBytes) + limits.relayFrameBytes;
 }
 
 /** Over an open WebSocket and the socket below it. */

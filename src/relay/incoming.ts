@@ -1,4 +1,5 @@
 import type { DataBody } from './frame.ts';
+import { tooLong } from './plain-messages.ts';
 
 export interface IncomingBounds {
   readonly segmentBytes: number;
@@ -123,8 +124,7 @@ export class Incoming {
     const isLast = segmentIndex === segmentCount - 1;
     this.#partBytes += payload.length;
     const { messageBytes } = this.#bounds;
-    if (this.#partBytes > messageBytes)
-      return { kind: 'tooBig', message: `a message has more than ${messageBytes} bytes` };
+    if (this.#partBytes > messageBytes) return tooLong(messageBytes);
     this.#parts.push(payload);
     if (!isLast) return undefined;
     const parts = this.#parts;

@@ -1,3 +1,4 @@
+import { limitOption } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
 import { parseMessage } from '../rpc/json-text.ts';
 import type { DataBody } from './frame.ts';
@@ -9,6 +10,7 @@ export interface PlainBreach {
 
 /** Both directions of a stream whose other side knows no acknowledgements; and what waits until it is known whether it does. */
 export class PlainMessages {
+  readonly #messageBytes: number;
   readonly #onMessage: (message: Buffer) => void;
   #queue: Buffer[] = [];
   #unsentBytes = 0;
@@ -18,7 +20,8 @@ export class PlainMessages {
   #paused = true;
 
   /** Nothing is handed on before `resume`. */
-  constructor(onMessage: (message: Buffer) => void) {
+  constructor(messageBytes: number, onMessage: (message: Buffer) => void) {
+    this.#messageBytes = messageBytes;
     this.#onMessage = onMessage;
   }
 
@@ -57,6 +60,7 @@ export class PlainMessages {
 
   /** In the order of arrival. What is no message is dropped without a word, as those peers expect. */
   take(data: DataBody): PlainBreach | undefined {
+    if (data.payload.length > this.#messageBytes) return tooLong(this.#messageBytes);
     const message = plainMessage(data);
     if (message === undefined) return undefined;
     if (!this.#paused && this.#inbox.length === 0) {
@@ -90,4 +94,12 @@ export function plainMessage({ segmentIndex, segmentCount, payload }: DataBody):
   if (segmentIndex !== 0 || segmentCount !== 1) return undefined;
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
   return typeof parseMessage(bytes.toString()) === 'string' ? undefined : bytes;
+}
+
+/** What is wrong with a message that has more bytes. */
+export function tooLong(messageBytes: number): { readonly kind: 'tooBig'; readonly message: string } {
+  return {
+    kind: 'tooBig',
+    message: `a message has more than ${messageBytes} bytes ${limitOption('messageBytes')}`,
+  };
 }

@@ -51,7 +51,7 @@ export class RelayStream implements Transport {
       onSendable: () => this.#road?.ready(this),
       onFailure: (reason) => this.#finish(reason),
     });
-    this.#plain = new PlainMessages((message) => this.#deliver(message));
+    this.#plain = new PlainMessages(messageBytes, (message) => this.#deliver(message));
     if (peer === 'reliable') this.#exchange.start();
   }
 

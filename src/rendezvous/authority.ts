@@ -15,6 +15,8 @@ const searchedDigits = 8;
 export interface Authority {
   /** Something that an operator should know; undefined if there is nothing. */
   readonly warning: string | undefined;
+  /** Nobody is asked for a token. */
+  readonly isOpen: boolean;
   /** `authorization`: the value of that header. */
   admit(authorization: string | undefined): Promise<Principal | undefined>;
   /** Whether a principal of an earlier request is still one. */
@@ -26,6 +28,7 @@ export interface Authority {
 /** Nobody is asked: everybody is the same principal, who may do anything. For loopback. */
 export const anybody: Authority = {
   warning: undefined,
+  isOpen: true,
   admit: async () => ({
     tenant: 'default',
     subject: 'anybody',
@@ -51,6 +54,7 @@ export async function createAuthority(settings: AuthoritySettings): Promise<Auth
 }
 
 class FileAuthority implements Authority {
+  readonly isOpen = false;
   readonly #file: string | undefined;
   readonly #checkWebToken: WebTokenCheck | undefined;
   #isWritableByOthers = false;

@@ -22,6 +22,11 @@ export class Door {
     this.#rates = new Rates(limits.rates);
   }
 
+  /** Nobody is asked for a token. */
+  get isOpen(): boolean {
+    return this.#authority.isOpen;
+  }
+
   /** Throws a Problem where nobody is known by the token. */
   async admit(request: FastifyRequest): Promise<Principal> {
     return this.admitToken(request.headers.authorization, request.ip);

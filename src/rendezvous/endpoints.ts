@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ConnectBody, RegisterBody, environmentId, headerText, readBody } from './bodies.ts';
 import type { Directory } from './directory.ts';
 import type { Door } from './door.ts';
+import { viewsFor } from './environment-view.ts';
 import type { Environment } from './environment.ts';
 import type { RendezvousLimits } from './limits.ts';
 import { type Principal, mayBe, principalKey } from './principal.ts';
@@ -102,7 +103,7 @@ export function addEndpoints(app: FastifyInstance, parts: EndpointParts): void {
   route('GET', '/v1/environments', async (request) => {
     const principal = await parts.door.admit(request);
     parts.door.require(principal, 'orchestrator');
-    return { environments: listFor(parts.directory, principal) };
+    return { environments: viewsFor(parts.directory, principal) };
   });
 
   /** `offers`: whether the executor may have named what it speaks. */
@@ -188,26 +189,6 @@ export function addEndpoints(app: FastifyInstance, parts: EndpointParts): void {
   ): string {
     return `${parts.socketBase(request)}/cloud/rendezvous/${encodeURIComponent(id)}?role=${role}&ticket=${ticket}`;
   }
-}
-
-/** What an orchestrator is told of the environments that it may reach. */
-export function listFor(directory: Directory, principal: Principal): object[] {
-  return directory
-    .list(principal.tenant)
-    .filter(({ registration }) => mayBe(principal, 'orchestrator', registration.environment))
-    .map((environment) => {
-      const { environment: id, name, version, transport, since } = environment.registration;
-      return {
-        id,
-        name,
-        version,
-        transport,
-        since: new Date(since).toISOString(),
-        last_seen: new Date(environment.lastSeen).toISOString(),
-        streams: environment.exchange.streams,
-        online: environment.online,
-      };
-    });
 }
 
 /** Those that both sides know, the one to use first. */

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import websocketPlugin, { type WebsocketPluginOptions } from '@fastify/websocket';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { isLoopback } from '../access/loopback.ts';
 import type { CloseReason } from '../rpc/transport.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { RefusalLog } from '../telemetry/refusal-log.ts';
@@ -9,6 +10,8 @@ import type { Authority } from './authority.ts';
 import { Directory } from './directory.ts';
 import { Door } from './door.ts';
 import { addEndpoints } from './endpoints.ts';
+import { createApp } from './http-app.ts';
+import { addPage } from './page-routes.ts';
 import { type Entry, Gate, Rejected } from './gate.ts';
 import { Leg } from './leg.ts';
 import type { RendezvousLimits } from './limits.ts';
@@ -56,8 +59,9 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
   await app.register(websocketPlugin, { options: webSocketOptions(limits), errorHandler: () => {} });
   const entries = new WeakMap<IncomingMessage, Entry>();
   app.addHook('onRequest', async (request, reply) => {
-    if (request.ws) await admitUpgrade(request, reply);
-    else if (state.draining && !probes.includes(request.url))
+    if (request.ws) return admitUpgrade(request, reply);
+    refuseBrowsers(request, authority.isOpen);
+    if (state.draining && !probes.includes(request.url))
       throw new Problem(503, 'pod_draining', 'This rendezvous is being stopped; try again.', 1);
   });
   addProbes(app, () => (state.draining ? 'draining' : undefined));
@@ -68,6 +72,7 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
     limits,
     socketBase: (request) => socketBase(request, options),
   });
+  addPage(app, { door, directory, limits, isSecure: options.publicUrl?.startsWith('wss:') ?? false });
   app.route({
     method: 'GET',
     url: '/cloud/rendezvous/:environment',
@@ -132,46 +137,6 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
   };
 }
 
-function createApp(limits: RendezvousLimits): FastifyInstance {
-  const app = fastify({
-    forceCloseConnections: true,
-    bodyLimit: limits.bodyBytes,
-    requestTimeout: limits.requestMs,
-    // Names in paths have up to four bytes a character, each of three characters then.
-    routerOptions: { maxParamLength: limits.environmentIdLength * 12 },
-    http: {
-      headersTimeout: limits.requestMs,
-      connectionsCheckingInterval: Math.min(limits.requestMs, 5000),
-      maxHeaderSize: limits.headerBytes,
-    },
-  });
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  app.addHook('onSend', async (_request, reply) => {
-    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
-    reply.header('referrer-policy', 'no-referrer');
-  });
-  app.setNotFoundHandler(() => {
-    throw new Problem(404, 'not_found', 'There is nothing here.');
-  });
-  app.setErrorHandler(async (error: Error & { readonly statusCode?: number }, _request, reply) => {
-    const problem = error instanceof Problem ? error : foreignProblem(error);
-    if (problem.retryAfter !== undefined) reply.header('retry-after', String(problem.retryAfter));
-    if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
-    await reply.code(problem.status).send(problem.body);
-  });
-  return app;
-}
-
-/** What the HTTP library refuses: too long, malformed. */
-function foreignProblem(error: { readonly statusCode?: number }): Problem {
-  const status = error.statusCode ?? 500;
-  if (status === 413) return new Problem(413, 'body_too_large', 'The body is too long.');
-  if (status >= 400 && status < 500)
-    return new Problem(status, 'invalid_request', 'The request is malformed.');
-  return new Problem(500, 'internal_error', 'The rendezvous has failed.');
-}
-
 function webSocketOptions(limits: RendezvousLimits): NonNullable<WebsocketPluginOptions['options']> {
   return { maxPayload: limits.frameBytes, perMessageDeflate: false, handleProtocols: () => false };
 }
@@ -193,6 +158,21 @@ function addProbes(app: FastifyInstance, problem: () => string | undefined): voi
     };
     app.route({ method: 'GET', url, handler });
   }
+}
+
+/** Pages of other sites send requests from browsers inside the network, and know no tokens. Where nobody is asked for one, the names by which they come give them away. */
+function refuseBrowsers(request: FastifyRequest, isOpen: boolean): void {
+  const { origin, host = '' } = request.headers;
+  const isForm = request.url === '/login' || request.url === '/logout';
+  if (origin !== undefined && !isForm)
+    throw new Problem(403, 'foreign_origin', 'Pages of browsers are no clients here.');
+  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  if (isOpen && name !== 'localhost' && !isLoopback(name))
+    throw new Problem(
+      403,
+      'foreign_host',
+      'Without authentication it is reached by loopback addresses only.',
+    );
 }
 
 /** Legs have deadlines of their own. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { RelayStreams } from '../../relay/relay-streams.ts';
-import { WebSocketFrames } from '../../relay/frame-socket.ts';
+import { WebSocketFrames, longestFrame } from '../../relay/frame-socket.ts';
 import { limits } from '../../protocol/limits.ts';
 import type { CloseReason } from '../../rpc/transport.ts';
 import { type ReasonedWebSocket, WebSocketTransport } from '../../rpc/websocket-transport.ts';
@@ -27,9 +27,6 @@ export interface DialLoopOptions {
 
 /** Sessions of clients that come through a rendezvous: it knows who they are, and the executor does not. */
 const principal = 'rendezvous';
-
-/** Bytes of a relay frame beside its payload: a plain peer puts a whole message into one. */
-const frameBytes = 1024;
 
 const goingAway: CloseReason = { kind: 'goingAway', message: 'the executor is shutting down' };
 
@@ -150,7 +147,7 @@ export class DialLoop {
     const { url, framing, id } = registration;
     const { messageBytes } = this.#server.limits;
     const secureContext = url.protocol === 'wss:' ? await this.#authorities() : undefined;
-    const maxPayload = messageBytes + (framing === 'relay_v1' ? frameBytes : 0);
+    const maxPayload = framing === 'relay_v1' ? longestFrame(messageBytes) : messageBytes;
     const options = { signal, maxPayload, secureContext, timeoutMs: this.#options.connectMs };
     return dialRendezvous(url, options, (webSocket, socket) => {
       const ended =
