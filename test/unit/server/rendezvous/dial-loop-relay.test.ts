@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { type ConnectOptions, ExecClient } from '../../../../src/client/exec-client.ts';
-import { WebSocketFrames } from '../../../../src/relay/frame-socket.ts';
 import { decodeFrame, encodeFrame } from '../../../../src/relay/frame.ts';
 import { openRelayStream } from '../../../../src/relay/open-stream.ts';
 import { DialledExecutor } from '../../../support/rendezvous-executor.ts';
