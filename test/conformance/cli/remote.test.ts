@@ -142,7 +142,21 @@ describe('serve --remote', () => {
       'Bearer second-token',
     ]);
     executor.kill('SIGTERM');
-    expect(await outcomeOf(executor)).toMatchObject({ status: 0 });
+    expect(await outcomeOf(executor)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test('warns of a token that others can read, and ends where there is none', async () => {
+    const file = folder.at('token');
+    await writeFile(file, 'first-token\n', { mode: 0o644 });
+    await using executor = startCli([...flags(), '--remote-token-file', file], { env });
+    (await registry.socket()).webSocket.resume();
+    executor.kill('SIGTERM');
+    const { stderr } = await outcomeOf(executor);
+    expect(JSON.parse(stderr)).toMatchObject({ msg: 'the file of the token can be read by other users' });
+    const missing = await cli([...flags(), '--remote-token-file', folder.at('missing')], { env });
+    expect(missing).toMatchObject({ status: 1, stdout: '' });
+    expect(missing.stderr).toMatch(/^Error: The secret in \S+ cannot be read: No such file/);
+    expect(registry.requests).toHaveLength(1);
   });
 
   test('trusts the authority of SSL_CERT_FILE', async () => {
