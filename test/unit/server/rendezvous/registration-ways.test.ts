@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { trustedAuthorities } from '../../../../src/http/certificates.ts';
+import { secureFrom } from '../../../../src/server/rendezvous/secure.ts';
 import { Registrar } from '../../../../src/server/rendezvous/registration.ts';
 import type { RendezvousSettings } from '../../../../src/server/rendezvous/settings.ts';
 import {
   bearer,
   failureAt,
   inEnvironment,
-  noAuthorities,
+  noSecure,
   registerAt,
   settingsFor,
   url,
@@ -65,7 +65,7 @@ describe('no answer', () => {
   it('is waited for when the executor ends', async () => {
     registry.replies(silence);
     const stop = new AbortController();
-    const registered = new Registrar(settingsFor(registry), noAuthorities).register(stop.signal);
+    const registered = new Registrar(settingsFor(registry), noSecure).register(stop.signal);
     await registry.until('a request', () => registry.requests.length > 0);
     stop.abort(new Error('It ends.'));
     await expect(registered).rejects.toThrow('It ends.');
@@ -140,7 +140,7 @@ describe('https', () => {
     secure.replies(replies(200, inEnvironment));
     const { signal } = new AbortController();
     const trusting = (env: Record<string, string>) =>
-      new Registrar(settingsFor(secure), () => trustedAuthorities(env)).register(signal);
+      new Registrar(settingsFor(secure), () => secureFrom(env)).register(signal);
     await expect(trusting({ SSL_CERT_FILE: authorityFile })).resolves.toMatchObject({ id: 'env-1' });
     await expect(trusting({})).rejects.toMatchObject({
       transient: false,
