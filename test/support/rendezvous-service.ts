@@ -1,117 +1,68 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 
-import { within } from './faults-proc.ts';
+import { type CliChild, type Folder, cliFolder, startCli } from './cli-program.ts';
 
-const repository = path.resolve(import.meta.dirname, '..', '..');
-const main = path.join(repository, 'src', 'main.ts');
-const startMs = 30_000;
-const exitMs = 20_000;
+/** Who the tests are, by their tokens: two tenants, with an executor, an orchestrator and others. */
+export const tokens = {
+  executor: 'acme-executor-token',
+  otherExecutor: 'acme-other-executor-token',
+  orchestrator: 'acme-orchestrator-token',
+  otherOrchestrator: 'acme-other-orchestrator-token',
+  /** Of the environments `ci-*` only. */
+  ciExecutor: 'acme-ci-executor-token',
+  ciOrchestrator: 'acme-ci-orchestrator-token',
+  expired: 'acme-expired-token',
+  foreignExecutor: 'globex-executor-token',
+  foreignOrchestrator: 'globex-orchestrator-token',
+} as const;
 
-export interface ServiceOptions {
-  /** Survives its end. */
-  readonly data?: boolean;
-  readonly args?: readonly string[];
+const digest = (token: string): string => createHash('sha256').update(token).digest('hex');
+
+const entry = (token: keyof typeof tokens, role: string, more: object = {}): object => ({
+  sha256: digest(tokens[token]),
+  tenant: token.startsWith('foreign') ? 'globex' : 'acme',
+  subject: token,
+  roles: [role],
+  ...more,
+});
+
+/** As the file has them. */
+export function tokenEntries(): object[] {
+  return [
+    entry('executor', 'executor'),
+    entry('otherExecutor', 'executor'),
+    entry('orchestrator', 'orchestrator'),
+    entry('otherOrchestrator', 'orchestrator'),
+    entry('ciExecutor', 'executor', { environments: ['ci-*'] }),
+    entry('ciOrchestrator', 'orchestrator', { environments: ['ci-*'] }),
+    entry('expired', 'orchestrator', { expires: '2020-01-01T00:00:00Z' }),
+    entry('foreignExecutor', 'executor'),
+    entry('foreignOrchestrator', 'orchestrator'),
+  ];
 }
 
-/** A rendezvous as a process of its own, with a token for executors and one for orchestrators. */
-export class TestRendezvous implements AsyncDisposable {
-  readonly folder: string;
-  readonly executorTokenFile: string;
-  readonly token = randomBytes(24).toString('base64url');
-  readonly #args: readonly string[];
-  #child: ChildProcess | undefined;
-  #errors = '';
-  url = '';
+export interface Service extends AsyncDisposable {
+  readonly url: string;
+  readonly folder: Folder;
+  readonly child: CliChild;
+}
 
-  private constructor(folder: string, { data = false, args = [] }: ServiceOptions) {
-    this.folder = folder;
-    this.executorTokenFile = path.join(folder, 'executor-token');
-    const tokens = ['--tokens', path.join(folder, 'tokens.json')];
-    // Tests connect more often than a client does.
-    const limits = ['--limit', 'environmentBurst=100000'];
-    this.#args = [
-      ...tokens,
-      ...limits,
-      ...(data ? ['--data', path.join(folder, 'data.sqlite')] : []),
-      ...args,
-    ];
-  }
-
-  static async start(options: ServiceOptions = {}): Promise<TestRendezvous> {
-    const folder = await mkdtemp(path.join(tmpdir(), 'exec-rendezvous-'));
-    const rendezvous = new TestRendezvous(folder, options);
-    const executorToken = randomBytes(24).toString('base64url');
-    const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
-    const tokens = [
-      { sha256: digest(executorToken), subject: 'executors', roles: ['executor'] },
-      { sha256: digest(rendezvous.token), subject: 'orchestrators', roles: ['orchestrator'] },
-    ];
-    await writeFile(rendezvous.executorTokenFile, `${executorToken}\n`, { mode: 0o600 });
-    await writeFile(path.join(folder, 'tokens.json'), JSON.stringify({ tokens }), { mode: 0o600 });
-    await rendezvous.launch('http://127.0.0.1:0');
-    return rendezvous;
-  }
-
-  /** Starts it again, at the same port. */
-  async restart(): Promise<void> {
-    await this.launch(this.url);
-  }
-
-  async launch(listen: string): Promise<void> {
-    const child = spawn(process.execPath, [main, 'rendezvous', '--listen', listen, ...this.#args], {
-      cwd: this.folder,
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child = child;
-    child.stderr.setEncoding('utf8').on('data', (text: string) => void (this.#errors += text));
-    const line = new Promise<string>((resolve, reject) => {
-      let output = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        output += text;
-        if (output.includes('\n')) resolve(output.slice(0, output.indexOf('\n')));
-      });
-      child.once('exit', (code) => reject(new Error(`The rendezvous ended with ${code}: ${this.#errors}`)));
-    });
-    this.url = await within(startMs, 'the URL of the rendezvous', line);
-  }
-
-  /** As a crash does. */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined) return;
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await within(exitMs, 'the end of the rendezvous', exited);
-    this.#child = undefined;
-  }
-
-  /** As an operator does. */
-  async stop(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined) return;
-    this.#child = undefined;
-    const exited = once(child, 'exit');
-    child.kill('SIGTERM');
-    await within(exitMs, 'the end of the rendezvous', exited).finally(() => child.kill('SIGKILL'));
-    if (child.exitCode !== 0)
-      throw new Error(`The rendezvous ended with ${child.exitCode ?? child.signalCode}: ${this.#errors}`);
-    const wrong = this.#errors
-      .split('\n')
-      .filter((text) => text !== '' && !/^{"level":"(?:info|warn)"/.test(text));
-    if (wrong.length > 0) throw new Error(`The rendezvous has logged errors: ${wrong.join('\n')}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      await this.stop();
-    } finally {
-      await rm(this.folder, { recursive: true, force: true });
-    }
-  }
+/** A rendezvous of its own in a process of its own, with the tokens above. `limits`: as `NAME=N`. */
+export async function startService(
+  options: {
+    readonly args?: readonly string[];
+    readonly limits?: readonly string[];
+    readonly folder?: Folder;
+  } = {},
+): Promise<Service> {
+  await using stack = new AsyncDisposableStack();
+  const folder = options.folder ?? stack.use(await cliFolder());
+  await writeFile(folder.at('tokens.json'), JSON.stringify({ tokens: tokenEntries() }), { mode: 0o600 });
+  const limits = (options.limits ?? []).flatMap((limit) => ['--limit', limit]);
+  const args = ['rendezvous', '--tokens', folder.at('tokens.json'), ...limits, ...(options.args ?? [])];
+  const child = stack.use(startCli(args));
+  const url = (await child.stdout.shows('\n')).trimEnd();
+  const moved = stack.move();
+  return { url, folder, child, [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }

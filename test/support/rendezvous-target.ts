@@ -12,7 +12,7 @@ import {
   flags,
   spawnExecutor,
 } from './conformance-targets.ts';
-import { TestRendezvous } from './rendezvous-service.ts';
+import { TestRendezvous } from './rendezvous-process.ts';
 
 const connectMs = 30_000;
 
