@@ -51,8 +51,8 @@ export class DialLoop {
   constructor(server: ExecServer, settings: RendezvousSettings, options: DialLoopOptions) {
     this.#server = server;
     this.#options = options;
-    let authorities: Promise<SecureContext> | undefined;
-    this.#authorities = async () => (authorities ??= options.authorities());
+    let authorities: SecureContext | undefined;
+    this.#authorities = async () => (authorities ??= await readAuthorities(options.authorities));
     this.#registrar = new Registrar(settings, this.#authorities, options.registrationMs);
     this.#waits = backoff(options.waits ?? ordinaryWaits);
     const { handshakeMs } = server.limits;
@@ -107,13 +107,16 @@ export class DialLoop {
     this.#used = false;
     const { opened, ended } = await this.#serve(registration, signal);
     const reason = await ended;
-    const held = Date.now() - opened >= (this.#options.heldMs ?? limits.rendezvousHeldMs);
-    if (held || this.#used) this.#waits = backoff(this.#options.waits ?? ordinaryWaits);
-    // The first wait is none: a socket whose one client is done is replaced at once. After a failure others come back, too.
-    if ((held || this.#used) && !isDone(reason)) this.#nextWait();
+    const held = performance.now() - opened >= (this.#options.heldMs ?? limits.rendezvousHeldMs);
+    // Two executors of one environment would otherwise take it from each other at full speed.
+    if ((held || this.#used) && reason.kind !== 'displaced') {
+      this.#waits = backoff(this.#options.waits ?? ordinaryWaits);
+      // The first wait is none: a socket whose one client is done is replaced at once. After a failure others come back, too.
+      if (!isDone(reason)) this.#nextWait();
+    }
     const waitMs = this.#nextWait();
     const fields = { closeKind: reason.kind, problem: shown(reason.message), nextMs: Math.round(waitMs) };
-    if (isDone(reason) || signal.aborted)
+    if (isDone(reason) || signal.aborted || this.#server.draining)
       this.#server.log.info(fields, 'the socket of the rendezvous has ended');
     else this.#server.log.warn(fields, 'the socket of the rendezvous is lost');
     return waitMs;
@@ -156,8 +159,17 @@ export class DialLoop {
           : this.#plain(webSocket, socket, signal);
       this.#server.log.info({ environment: shown(id), framing }, 'at the rendezvous');
       this.#options.onOnline?.(registration);
-      return { opened: Date.now(), ended };
+      return { opened: performance.now(), ended };
     });
+  }
+}
+
+async function readAuthorities(read: DialLoopOptions['authorities']): Promise<SecureContext> {
+  try {
+    return await read();
+  } catch (cause) {
+    const text = (cause as Error).message.replace(/^http\/request failed: /, '');
+    throw new RegistrationError(`no https without knowing whom to trust: ${text}`, { cause });
   }
 }
 

@@ -196,11 +196,11 @@ describe('a refused socket', () => {
 
   it.each([
     ['that breaks', drops, /cannot be reached/],
-    ['that is never opened', stalls, /has not opened a socket within 50 ms/],
-    ['that answers with no HTTP', refuses('x').bind(undefined), /cannot be reached/],
+    ['that is never opened', stalls, /has not opened a socket within 1000 ms/],
+    ['that answers with no HTTP', refuses('x'), /cannot be reached/],
   ])('%s is told, and brings a new registration', async (_name, welcome, text) => {
     registry.welcomes(welcome);
-    await using executor = new DialledExecutor(registry, { connectMs: 50 });
+    await using executor = new DialledExecutor(registry, { connectMs: 1000 });
     await registry.socket();
     expect(registry.requests).toHaveLength(2);
     expect(executor.warnings()[0]).toMatch(text);
@@ -233,6 +233,13 @@ describe('a refused socket', () => {
     expect(waits[3]).toBeGreaterThanOrEqual(32);
   });
 
+  it('that another executor has taken over is not tried at full speed either', async () => {
+    await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
+    for (let count = 0; count < 3; count += 1) await closeNext(4001);
+    await registry.socket();
+    expect(executor.log.flatMap(({ nextMs }) => nextMs ?? []).at(-1)).toBeGreaterThanOrEqual(32);
+  });
+
   it('after one that has held is tried from the beginning', async () => {
     registry.welcomes(drops, drops, drops);
     await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
@@ -252,14 +259,14 @@ describe('a registration that fails', () => {
       silence,
       plain(),
     );
-    await using executor = new DialledExecutor(registry, { registrationMs: 200 });
+    await using executor = new DialledExecutor(registry, { registrationMs: 1000 });
     expect(await outputOf('echo there')).toBe('there\n');
     expect(executor.warnings()).toEqual([
       'the registry answers with 500',
       expect.stringContaining('cannot be reached'),
       'the registry answers with 429',
       'the registry answers with 503 (pod_draining)',
-      expect.stringContaining('has not answered within 200 ms'),
+      expect.stringContaining('has not answered within 1000 ms'),
     ]);
   });
 
@@ -367,7 +374,7 @@ describe('the end', () => {
 test('no line of the log has a secret', async () => {
   registry.welcomes(refuses('403 Forbidden'), drops, stalls);
   registry.replies(plain(), replies(500, { error: { message: bearer } }), plain());
-  await using executor = new DialledExecutor(registry, { connectMs: 50 });
+  await using executor = new DialledExecutor(registry, { connectMs: 1000 });
   expect(await outputOf('echo x')).toBe('x\n');
   registry.cut();
   await registry.socket();
