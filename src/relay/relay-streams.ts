@@ -18,7 +18,7 @@ export interface RelayStreamsOptions {
   readonly streams?: number;
   /** Milliseconds that streams are kept without a socket. */
   readonly graceMs?: number;
-  readonly timing?: RelayTiming;
+  readonly timing?: RelayTiming | undefined;
 }
 
 const superseded: CloseReason = { kind: 'goingAway', message: 'another socket has taken its place' };

@@ -6,7 +6,7 @@ import { type LegsOutcome, legsRun, reconnectMs } from '../support/chaos-legs.ts
 import { Chance } from '../support/faults-random.ts';
 import { TestRendezvous } from '../support/rendezvous-process.ts';
 
-const runs = Number(process.env['EXEC_SERVER_CHAOS_RUNS'] ?? 100);
+const runs = 100;
 const atATime = 8;
 
 /** Of ten thousand frames of the executor's leg, which all runs share. */
@@ -32,19 +32,11 @@ test(`${runs} mixed workloads by way of a rendezvous, with faults on both legs, 
 
   const total = (of: (outcome: LegsOutcome) => number): number =>
     outcomes.reduce((sum, outcome) => sum + of(outcome), 0);
-  console.log(
-    JSON.stringify({
-      faults: total(({ faults }) => faults),
-      frameFaults: total(({ frameFaults }) => frameFaults),
-      losses: total(({ losses }) => losses),
-      leg: leg.happened,
-    }),
-  );
   expect(total(({ faults }) => faults)).toBeGreaterThan(runs);
   expect(total(({ frameFaults }) => frameFaults)).toBeGreaterThan(runs);
   for (const count of Object.values(leg.happened)) expect(count).toBeGreaterThan(0);
   // No session, no process, no stream, and no handle and timer that was not there before.
   leg.calm();
-  await untilIdle(executor, reconnectMs + 20_000, before);
+  await untilIdle(executor, reconnectMs + 30_000, before);
   expect(await rendezvous.streams(environmentId)).toBe(0);
 }, 400_000);

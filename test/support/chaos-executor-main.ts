@@ -9,6 +9,7 @@ import { ExecServer } from '../../src/server/exec-server.ts';
 import { DialLoop } from '../../src/server/rendezvous/dial-loop.ts';
 import { secureFrom } from '../../src/server/rendezvous/secure.ts';
 import type { RendezvousSettings } from '../../src/server/rendezvous/settings.ts';
+import { relayTiming } from '../../src/relay/timing.ts';
 import { listenWebSocket } from '../../src/server/listen-websocket.ts';
 import { tuneCollector } from '../../src/support/collector.ts';
 import type { Gauges } from './chaos-executor.ts';
@@ -72,6 +73,7 @@ async function dialOut(url: string): Promise<Place> {
     onOnline: () => resolve(),
     waits: { firstMs: 50, mostMs: 500 },
     heldMs: 1,
+    relayTiming: { ...relayTiming, heartbeatMs: 2_000 },
   });
   const running = loop.run(stop.signal);
   await Promise.race([promise, running]);

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { RelayStreams } from '../../relay/relay-streams.ts';
 import { WebSocketFrames, longestFrame } from '../../relay/frame-socket.ts';
+import type { RelayTiming } from '../../relay/timing.ts';
 import { limits } from '../../protocol/limits.ts';
 import type { CloseReason } from '../../rpc/transport.ts';
 import { type ReasonedWebSocket, WebSocketTransport } from '../../rpc/websocket-transport.ts';
@@ -23,6 +24,7 @@ export interface DialLoopOptions {
   readonly heldMs?: number | undefined;
   readonly registrationMs?: number | undefined;
   readonly connectMs?: number | undefined;
+  readonly relayTiming?: RelayTiming | undefined;
 }
 
 /** Sessions of clients that come through a rendezvous: it knows who they are, and the executor does not. */
@@ -56,6 +58,7 @@ export class DialLoop {
     const { handshakeMs } = server.limits;
     this.#streams = new RelayStreams({
       messageBytes: server.limits.messageBytes,
+      timing: options.relayTiming,
       onStream: (transport) => {
         this.#used = true;
         void server.serve(transport, { principal, handshakeMs });
