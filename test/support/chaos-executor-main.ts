@@ -5,7 +5,6 @@ import { memoryUsage } from 'node:process';
 import { ownVariables } from '../../src/config.ts';
 import { connectLocal } from '../../src/environments/local.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
-
 import { DialLoop } from '../../src/server/rendezvous/dial-loop.ts';
 import { secureFrom } from '../../src/server/rendezvous/secure.ts';
 import type { RendezvousSettings } from '../../src/server/rendezvous/settings.ts';
