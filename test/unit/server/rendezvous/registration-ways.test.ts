@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { secureFrom } from '../../../../src/server/rendezvous/secure.ts';
+import { RegistrationError } from '../../../../src/server/rendezvous/registration-error.ts';
 import { Registrar } from '../../../../src/server/rendezvous/registration.ts';
 import type { RendezvousSettings } from '../../../../src/server/rendezvous/settings.ts';
 import {
@@ -147,6 +148,18 @@ describe('https', () => {
       message: expect.stringMatching(/cannot be trusted \(.*SSL_CERT_FILE/),
     });
   });
+
+  it.each(['ftp://user:hidden@proxy', 'proxy:3128', 'http://user:hidden@['])(
+    'is not done without the proxy that HTTPS_PROXY names wrongly: %s',
+    async (proxy) => {
+      for (const name of ['HTTPS_PROXY', 'https_proxy']) {
+        const error: unknown = await secureFrom({ [name]: proxy }).catch((thrown: unknown) => thrown);
+        expect(error).toBeInstanceOf(RegistrationError);
+        expect(String(error)).toContain('HTTPS_PROXY is no http:// or https:// URL');
+        expect(String(error)).not.toContain('hidden');
+      }
+    },
+  );
 });
 
 function upgrades(response: Parameters<Reply>[0]): void {
