@@ -253,7 +253,7 @@ export class ExecClient implements AsyncDisposable {
 
   /** Current executors take paths as file: URIs, and name one themselves; those before July 2026 take plain ones. */
   #path(path: string): string {
-    return this.environment?.cwd != null && path.startsWith('/') ? toFileUri(path) : path;
+    return this.environment?.cwd !== undefined && path.startsWith('/') ? toFileUri(path) : path;
   }
 }
 

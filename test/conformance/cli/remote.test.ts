@@ -174,8 +174,14 @@ describe('serve --remote', () => {
     const unreadable = await cli(remote, { env: { ...env, SSL_CERT_FILE: folder.at('missing') } });
     expect(unreadable).toMatchObject({
       status: 1,
-      stderr:
-        'Error: no https without knowing whom to trust: the file that SSL_CERT_FILE names cannot be read\n',
+      stderr: 'Error: no https connection can be made: the file that SSL_CERT_FILE names cannot be read\n',
+    });
+    const proxy = { HTTPS_PROXY: 'ftp://user:hidden@127.0.0.1' };
+    // Without a word it would go there directly.
+    const unusable = await cli(remote, { env: { ...env, ...proxy, SSL_CERT_FILE: authorityFile } });
+    expect(unusable).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^Error: HTTPS_PROXY is no http:\/\/ or https:\/\/ URL, such as \S+\n$/),
     });
     executor.kill('SIGTERM');
     expect(await outcomeOf(executor)).toMatchObject({ status: 0 });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 
 import { RegistrationError } from '../../../../src/server/rendezvous/registration-error.ts';
-import { trustedAuthorities } from '../../../../src/http/certificates.ts';
+import { secureFrom } from '../../../../src/server/rendezvous/secure.ts';
 import { DialledExecutor, clientThrough } from '../../../support/rendezvous-executor.ts';
+import { TunnelProxy } from '../../../support/rendezvous-proxy.ts';
 import { bearer } from '../../../support/rendezvous-registering.ts';
 import {
   RecordedRegistry,
@@ -117,9 +118,48 @@ describe('a plain socket', () => {
       replies(200, { environment_id: 'env-1', url: secure.socketUrl(), transport: 'direct_jsonrpc_v1' }),
     );
     await using _executor = new DialledExecutor(secure, {
-      authorities: () => trustedAuthorities({ SSL_CERT_FILE: authorityFile }),
+      secure: () => secureFrom({ SSL_CERT_FILE: authorityFile }),
     });
     await secure.socket();
+  });
+});
+
+describe('a proxy', () => {
+  it.each([
+    [{}, 2],
+    [{ NO_PROXY: '127.0.0.1' }, 0],
+  ])('of HTTPS_PROXY is gone through with %j for %d connections', async (variables, count) => {
+    await using secure = await RecordedRegistry.start({ secure: true });
+    secure.replies(
+      replies(200, { environment_id: 'env-1', url: secure.socketUrl(), transport: 'direct_jsonrpc_v1' }),
+    );
+    await using proxy = await TunnelProxy.start();
+    const env = {
+      SSL_CERT_FILE: authorityFile,
+      HTTPS_PROXY: `http://user:hidden@${proxy.host}`,
+      ...variables,
+    };
+    await using executor = new DialledExecutor(secure, { secure: () => secureFrom(env) });
+    await using client = await clientThrough(secure);
+    const process = await client.start({ argv: ['true'], cwd: '/' });
+    expect((await process.exited).exitCode).toBe(0);
+    expect(proxy.targets).toEqual(Array.from({ length: count }, () => new URL(secure.url).host));
+    expect(JSON.stringify(executor.log)).not.toContain('hidden');
+  });
+
+  it('that is not there is told without its password, and may come back', async () => {
+    await using secure = await RecordedRegistry.start({ secure: true });
+    const proxy = await TunnelProxy.start();
+    await proxy[Symbol.asyncDispose]();
+    const env = { SSL_CERT_FILE: authorityFile, HTTPS_PROXY: `http://user:hidden@${proxy.host}` };
+    const warned = Promise.withResolvers<void>();
+    await using executor = new DialledExecutor(secure, {
+      secure: () => secureFrom(env),
+      onWarning: warned.resolve,
+    });
+    await warned.promise;
+    expect(executor.warnings()[0]).toBe(`${secure.url} cannot be reached (connection refused, ECONNREFUSED)`);
+    expect(secure.requests).toEqual([]);
   });
 });
 
