@@ -49,6 +49,8 @@ const closings: Readonly<Record<CloseReason['kind'], string>> = {
   internalError: 'Not sent by this release; understood from other executors.',
   displaced:
     'The session was resumed on another connection with its secret. A client does not come back by itself: another one has the session.',
+  executorGone: 'At a rendezvous: the executor has gone and did not come back in time.',
+  orchestratorGone: 'At a rendezvous: the client has gone and did not come back in time.',
   lost: 'The connection broke without a word: no Close frame, a pipe that failed, or no sign of life (then 1001 is sent, in case that somebody hears it).',
 };
 
@@ -217,7 +219,8 @@ function errorTable(): string {
 }
 
 function limitTable(): string {
-  const reasons = docComments('../src/protocol/limits.ts');
+  const files = ['../src/protocol/limits.ts', '../src/protocol/rendezvous-limits.ts'];
+  const reasons = new Map(files.flatMap((file) => Array.from(docComments(file))));
   const rows = Object.entries(limits).map(([name, value]) => [
     code(name),
     quantity(name, value),

@@ -6,6 +6,12 @@ import { type AccessSettings, accessModes, accessSettings } from './access/setti
 import { EgressRuleError, checkEgressRules } from './http/egress.ts';
 import { type AdjustableLimit, parseLimit } from './protocol/limit-settings.ts';
 import { limits } from './protocol/limits.ts';
+import {
+  type RendezvousFlags,
+  type RendezvousSettings,
+  remoteTransports,
+  rendezvousSettings,
+} from './server/rendezvous/settings.ts';
 import { logLevels } from './telemetry/logger.ts';
 
 /** Where the executor is reached. */
@@ -93,13 +99,27 @@ const ServeConfig = z.strictObject({
   httpAllow: Rules.optional(),
   httpDeny: Rules.optional(),
   httpAllowMetadata: Switch.optional(),
+  remote: z.string().optional(),
+  environmentId: z.string().optional(),
+  executorId: z.string().optional(),
+  name: z.string().optional(),
+  remoteTransport: z.enum(remoteTransports, 'must be relay or direct').optional(),
+  remoteTokenFile: z.string().min(1).optional(),
+  remoteAllowHttp: Switch.optional(),
+  chatgptAccountId: z.string().optional(),
+  cloud: Switch.optional(),
+  cloudBaseUrl: z.string().optional(),
+  cloudEnvironmentId: z.string().optional(),
+  cloudName: z.string().optional(),
 });
 
 type Checked = z.output<typeof ServeConfig>;
 type AccessFlag = Extract<keyof Checked, `ws${string}`>;
 
-export interface ServeConfig extends Readonly<Omit<Checked, AccessFlag>> {
+export interface ServeConfig extends Readonly<Omit<Checked, AccessFlag | keyof RendezvousFlags>> {
   readonly access: AccessSettings | undefined;
+  /** With it the executor does not listen. */
+  readonly rendezvous: RendezvousSettings | undefined;
 }
 
 /** Flags of `serve` that a variable can set, too. A flag wins. */
@@ -128,38 +148,72 @@ const variables = {
   httpAllowMetadata: 'EXEC_SERVER_HTTP_ALLOW_METADATA',
 } as const satisfies Partial<Record<keyof Checked, string>>;
 
+/** With it the executor registers, like with `--remote`. */
+const remoteVariable = 'EXEC_SERVER_REMOTE';
+
+/** Variables that mean something only to an executor that registers, and can be set for good. */
+const rendezvousVariables = {
+  remoteTransport: 'EXEC_SERVER_REMOTE_TRANSPORT',
+  remoteTokenFile: 'EXEC_SERVER_REMOTE_TOKEN_FILE',
+  remoteAllowHttp: 'EXEC_SERVER_REMOTE_ALLOW_HTTP',
+  chatgptAccountId: 'EXEC_SERVER_CHATGPT_ACCOUNT_ID',
+} as const satisfies Partial<Record<keyof RendezvousFlags, string>>;
+const remoteVariables = {
+  environmentId: 'EXEC_SERVER_ENVIRONMENT_ID',
+  name: 'EXEC_SERVER_NAME',
+} as const satisfies Partial<Record<keyof RendezvousFlags, string>>;
+const cloudVariables = {
+  cloudBaseUrl: 'CODEX_CLOUD_ENVIRONMENTS_BASE_URL',
+} as const satisfies Partial<Record<keyof RendezvousFlags, string>>;
+
+/** What becomes `rendezvous`. */
+const rendezvousKeys: ReadonlySet<string> = new Set([
+  'remote',
+  'executorId',
+  'cloud',
+  'cloudEnvironmentId',
+  'cloudName',
+  ...Object.keys({ ...rendezvousVariables, ...remoteVariables, ...cloudVariables }),
+]);
+
 /** Checks flags and variables together. Throws a ConfigError that names what is wrong. */
 export function serveConfig(
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string>>,
 ): ServeConfig {
   const given: Record<string, unknown> = { ...flags };
-  for (const [key, name] of Object.entries(variables)) given[key] ??= env[name];
+  const take = (names: Readonly<Record<string, string>>): void => {
+    for (const [key, name] of Object.entries(names)) given[key] ??= env[name];
+  };
+  // A flag of one way to register is not joined by a variable for the other one.
+  const isCloud = given['cloud'] === true;
+  take(variables);
+  if (!isCloud) given['remote'] ??= env[remoteVariable];
+  if (isCloud || given['remote'] !== undefined) take(rendezvousVariables);
+  if (isCloud) take(cloudVariables);
+  else if (given['remote'] !== undefined) take(remoteVariables);
   given['stateDir'] ??= defaultStateDir(env);
   const parsed = ServeConfig.safeParse(given);
-  if (parsed.success) return withAccess(parsed.data);
+  if (parsed.success) return together(parsed.data, given['listen'] !== undefined, env);
   const [issue] = parsed.error.issues;
   const key = String(issue?.path[0] ?? '');
   const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new ConfigError(`--${flag}: ${issue?.message}`);
 }
 
-function withAccess(checked: Checked): ServeConfig {
-  const {
-    wsAuth,
-    wsTokenFile,
-    wsTokenSha256,
-    wsSharedSecretFile,
-    wsIssuer,
-    wsAudience,
-    wsMaxClockSkewSeconds,
-    ...others
-  } = checked;
-  const flags = { wsAuth, wsTokenFile, wsTokenSha256, wsSharedSecretFile, wsIssuer, wsAudience };
-  const isWebSocket = checked.listen.kind === 'websocket';
-  const access = accessSettings({ ...flags, wsMaxClockSkewSeconds }, isWebSocket);
+/** What flags mean for each other. They are left out of the result where settings stand for them. */
+function together(checked: Checked, listens: boolean, env: Readonly<Record<string, string>>): ServeConfig {
+  const rendezvous = rendezvousSettings(checked, listens, env);
+  if (typeof rendezvous === 'string') throw new ConfigError(rendezvous);
+  const isWebSocket = checked.listen.kind === 'websocket' && rendezvous === undefined;
+  const access = accessSettings(checked, isWebSocket);
   if (typeof access === 'string') throw new ConfigError(access);
-  return Object.freeze({ ...others, access });
+  const others = Object.entries(checked).filter(([key]) => !key.startsWith('ws') && !rendezvousKeys.has(key));
+  return Object.freeze({
+    ...(Object.fromEntries(others) as Omit<ServeConfig, 'access'>),
+    access,
+    rendezvous,
+  });
 }
 
 /** The token that the commands show to an executor: the flag, or one of two variables. */

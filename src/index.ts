@@ -27,6 +27,7 @@ export {
   type RemoteHttp,
   type RemoteProcess,
   type RemoteWatch,
+  type RendezvousAddress,
   type StartOptions,
   type Token,
   type TransferOptions,

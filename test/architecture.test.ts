@@ -12,13 +12,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   'version.ts': [],
   rpc: ['protocol', 'support'],
+  relay: ['protocol', 'rpc', 'support'],
   sandbox: ['disk', 'protocol', 'support'],
   access: ['disk', 'protocol', 'support'],
   process: ['protocol', 'sandbox', 'support'],
   disk: ['protocol', 'support'],
   'file-system': ['disk', 'protocol', 'sandbox', 'support'],
   http: ['protocol', 'support'],
-  telemetry: ['support'],
+  telemetry: ['protocol', 'support'],
   server: [
     'access',
     'disk',
@@ -26,15 +27,24 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'http',
     'process',
     'protocol',
+    'relay',
     'rpc',
     'sandbox',
     'support',
     'telemetry',
     'version.ts',
   ],
-  client: ['disk', 'protocol', 'rpc', 'support', 'version.ts'],
+  client: ['access/loopback.ts', 'disk', 'protocol', 'relay', 'rpc', 'support', 'version.ts'],
   environments: ['client', 'protocol', 'support', 'rpc/memory-transport.ts', 'server/exec-server.ts'],
-  'config.ts': ['access', 'http/egress.ts', 'protocol', 'support', 'telemetry'],
+  rendezvous: ['access', 'disk', 'protocol', 'relay', 'rpc', 'support', 'telemetry'],
+  'config.ts': [
+    'access',
+    'http/egress.ts',
+    'protocol',
+    'server/rendezvous/settings.ts',
+    'support',
+    'telemetry',
+  ],
   cli: ['anything'],
   'index.ts': ['anything'],
   'main.ts': ['cli/main.ts'],
@@ -45,20 +55,33 @@ const ends = new Set(['index.ts', 'main.ts']);
 
 /** The outside libraries, and the files or folders of src that may use each. */
 const libraries: Readonly<Record<string, readonly string[]>> = {
-  '@fastify/websocket': ['server/listen-websocket.ts'],
+  '@bufbuild/protobuf': ['relay'],
+  '@bufbuild/protobuf/codegenv2': ['relay/relay_pb.ts'],
+  '@fastify/websocket': ['rendezvous/service.ts', 'server/listen-websocket.ts'],
   commander: ['cli/main.ts'],
-  fastify: ['server/listen-websocket.ts'],
-  jose: ['access/authenticator.ts'],
+  fastify: ['rendezvous', 'server/listen-websocket.ts'],
+  jose: ['access/authenticator.ts', 'rendezvous/web-tokens.ts'],
   picomatch: ['file-system'],
   pino: ['telemetry/logger.ts'],
+  'smol-toml': ['rendezvous/token-file.ts'],
   'tar-stream': ['disk/pack.ts', 'disk/unpack.ts'],
   undici: ['http/send.ts'],
-  ws: ['client/dial.ts', 'rpc/websocket-transport.ts'],
-  zod: ['protocol', 'cli/schema.ts', 'client/notifications.ts', 'config.ts', 'rpc/decode.ts'],
+  ws: ['rpc/websocket-transport.ts'],
+  zod: [
+    'protocol',
+    'cli/schema.ts',
+    'client/notifications.ts',
+    'client/rendezvous-ticket.ts',
+    'config.ts',
+    'rendezvous',
+    'rpc/decode.ts',
+  ],
 };
 
 /** Where a library may be named for its types. */
-const libraryTypes: Readonly<Record<string, readonly string[]>> = { ws: ['server/listen-websocket.ts'] };
+const libraryTypes: Readonly<Record<string, readonly string[]>> = {
+  ws: ['client/dial.ts', 'relay/frame-socket.ts', 'rendezvous/leg.ts', 'server/listen-websocket.ts'],
+};
 
 /** Something that one file alone may do. */
 const onlyIn = [

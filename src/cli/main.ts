@@ -3,6 +3,8 @@ import { accessModes } from '../access/settings.ts';
 import { tuneCollector } from '../support/collector.ts';
 import { version } from '../version.ts';
 import type * as Files from './files.ts';
+import { remoteFlags } from './remote-flags.ts';
+import type { RendezvousFlags } from './rendezvous.ts';
 
 /** Exit statuses of our own failures. A program that `run` has run gives its own. */
 const failed = 1;
@@ -13,6 +15,7 @@ Examples:
   exec-server                                      serve on a free port of 127.0.0.1 and print its URL
   exec-server serve --listen ws://127.0.0.1:8765
   exec-server serve --listen stdio                 one client on standard input and output
+  exec-server serve --remote https://rendezvous.example.org --environment-id build-7 --remote-token-file token
   exec-server run -- uname -a                      start a local executor for one program
   exec-server run --url ws://127.0.0.1:8765 -- sh -c 'cat; exit 3' < file
   exec-server run --command 'ssh host exec-server serve --listen stdio' -- hostname
@@ -40,7 +43,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride()
     .enablePositionalOptions();
 
-  sandboxOptions(program.command('serve', { isDefault: true }))
+  remoteOptions(sandboxOptions(program.command('serve', { isDefault: true })))
     .description('serve clients (the default command)')
     .option(
       '--listen <address>',
@@ -131,6 +134,8 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await curl(address, flags);
     });
 
+  addRendezvous(program, (code) => (status = code));
+
   program
     .command('schema')
     .description('print the JSON Schemas of the protocol')
@@ -183,6 +188,45 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
     .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
 }
 
+/** Where an executor registers in place of listening. */
+function remoteOptions(command: Command): Command {
+  for (const [flags, description] of remoteFlags) command.option(flags, description);
+  return command;
+}
+
+/** The service for executors that dial out. */
+function addRendezvous(program: Command, setStatus: (status: number) => void): void {
+  const command = program
+    .command('rendezvous')
+    .description('let executors dial out and orchestrators reach them by environment id')
+    .option('--listen <address>', 'http://IP:PORT, port 0 for a free one (default: http://127.0.0.1:0)')
+    .option('--public-url <url>', 'how peers reach it, where that is another address (a proxy with TLS)')
+    .option('--data <file>', 'keep registrations in this SQLite file (default: in memory)')
+    .option('--tokens <file>', 'who may register and connect, JSON or TOML; read again at SIGHUP')
+    .option('--jwt-secret-file <path>', 'take tokens that are signed with this key (HS256)')
+    .option('--jwks-file <path>', 'take tokens that are signed with one of these keys')
+    .option('--jwt-issuer <text>', 'the issuer that signed tokens must name')
+    .option('--jwt-audience <text>', 'the audience that signed tokens must name')
+    .option('--unauthenticated', 'ask nobody who they are; on loopback only')
+    .option('--limit <name=n>', 'change a limit; may be repeated', append)
+    .addOption(
+      new Option('--log-level <level>', 'on standard error (default: warn)').choices([
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'silent',
+      ]),
+    )
+    .action(async (flags: RendezvousFlags) =>
+      setStatus(await (await import('./rendezvous.ts')).rendezvous(flags)),
+    );
+  command
+    .command('token')
+    .description('make a token, and its digest for --tokens')
+    .action(async () => setStatus((await import('./rendezvous.ts')).token()));
+}
+
 /** What decides how sandboxes are enforced. */
 function sandboxOptions(command: Command): Command {
   return command
@@ -201,13 +245,16 @@ function sandboxOptions(command: Command): Command {
 function reaching(command: Command): Command {
   return command
     .option('--url <url>', 'an executor that listens there (default: one in this process)')
+    .option('--rendezvous <url>', 'a rendezvous where an executor waits; with --environment-id')
+    .option('--environment-id <id>', 'what that executor is known by there')
+    .option('--allow-http', 'plain http to a rendezvous on another machine')
     .option(
       '--reconnect <seconds>',
-      'how long to try to come back to --url when the connection is lost (default: 60)',
+      'how long to try to come back when the connection is lost (default: 60)',
       secondsOrNone,
     )
     .option('--command <text>', 'a shell command that starts an executor on its standard streams')
-    .option('--token-file <path>', 'a file with the bearer token for --url');
+    .option('--token-file <path>', 'a file with the bearer token for --url or --rendezvous');
 }
 
 function withTarget(command: Command): Command {

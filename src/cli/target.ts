@@ -1,4 +1,4 @@
-import { type ConnectionEvent, ExecClient } from '../client/exec-client.ts';
+import { type Address, type ConnectionEvent, ExecClient } from '../client/exec-client.ts';
 import { ConfigError, clientToken, ownVariables } from '../config.ts';
 import { connectLocal } from '../environments/local.ts';
 
@@ -6,6 +6,9 @@ import { connectLocal } from '../environments/local.ts';
 export interface TargetFlags {
   readonly url?: string;
   readonly command?: string;
+  readonly rendezvous?: string;
+  readonly environmentId?: string;
+  readonly allowHttp?: boolean;
   readonly tokenFile?: string;
   /** Seconds. */
   readonly reconnect?: number;
@@ -21,24 +24,27 @@ export interface Target extends AsyncDisposable {
 
 /** Connects to the executor that the flags name, or starts one in this process. */
 export async function openTarget(flags: TargetFlags): Promise<Target> {
-  if (flags.url !== undefined && flags.command !== undefined) {
-    throw new ConfigError('--url and --command name two executors; give one of them');
+  const named = [flags.url, flags.command, flags.rendezvous].filter((flag) => flag !== undefined);
+  if (named.length > 1) {
+    throw new ConfigError('--url, --command and --rendezvous name several executors; give one of them');
   }
-  if (flags.tokenFile !== undefined && flags.url === undefined) {
-    throw new ConfigError('--token-file is for the executor of --url; the others ask for none');
+  if (flags.tokenFile !== undefined && (named.length === 0 || flags.command !== undefined)) {
+    throw new ConfigError(
+      '--token-file is for the executor of --url or --rendezvous; the others ask for none',
+    );
+  }
+  if ((flags.rendezvous === undefined) !== (flags.environmentId === undefined)) {
+    throw new ConfigError(
+      '--rendezvous and --environment-id go together: the service, and the executor there',
+    );
   }
   const clientName = 'exec-server-cli';
-  if (flags.url !== undefined || flags.command !== undefined) {
-    const client = await ExecClient.connect(
-      flags.url === undefined
-        ? { command: shellCommand(flags.command ?? '') }
-        : { url: flags.url, token: clientToken(flags.tokenFile, ownVariables()) },
-      {
-        clientName,
-        onConnection: tell,
-        ...(flags.reconnect !== undefined && { reconnectMs: flags.reconnect * 1000 }),
-      },
-    );
+  if (named.length > 0) {
+    const client = await ExecClient.connect(addressOf(flags), {
+      clientName,
+      onConnection: tell,
+      ...(flags.reconnect !== undefined && { reconnectMs: flags.reconnect * 1000 }),
+    });
     return {
       client,
       cwd: client.environment?.cwd ?? '/',
@@ -53,6 +59,15 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
     isLocal: true,
     [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
   };
+}
+
+function addressOf(flags: TargetFlags): Address {
+  if (flags.command !== undefined) return { command: shellCommand(flags.command) };
+  const token = clientToken(flags.tokenFile, ownVariables());
+  const { rendezvous, environmentId = '', allowHttp } = flags;
+  return rendezvous === undefined
+    ? { url: flags.url ?? '', token }
+    : { rendezvous, environmentId, token, allowHttp };
 }
 
 /** A user who sees nothing happen wants to know why. In a terminal that is raw a line needs both of its ends. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { LineTransport } from '../rpc/line-transport.ts';
@@ -37,12 +38,28 @@ export async function dialWebSocket(
       'refused',
       'The URL of an executor holds no credentials; give the token apart.',
     );
+  const options = { headers, maxPayload: limits.messageBytes, signal, peer: 'executor' } as const;
+  return openWebSocket(url, options, (webSocket, socket) => new WebSocketTransport(webSocket, socket));
+}
+
+export interface OpenOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Bytes of one message. */
+  readonly maxPayload: number;
+  readonly signal: AbortSignal;
+  /** Who listens there: an executor wants a token, a rendezvous a URL that is good for once. */
+  readonly peer?: 'executor' | 'rendezvous';
+}
+
+/** `adopt` takes the socket in the turn in which it opens, so that no message is missed. No error quotes the URL. */
+export async function openWebSocket<T>(
+  url: string,
+  { headers = {}, maxPayload, signal, peer = 'rendezvous' }: OpenOptions,
+  adopt: (webSocket: WebSocket, socket: Socket) => T,
+): Promise<T> {
+  signal.throwIfAborted();
   // An executor of May 2026 drops a client that offers compression.
-  const webSocket = new ReasonedWebSocket(url, {
-    headers,
-    perMessageDeflate: false,
-    maxPayload: limits.messageBytes,
-  });
+  const webSocket = new ReasonedWebSocket(url, { headers, perMessageDeflate: false, maxPayload });
   return new Promise((resolve, reject) => {
     let socket: Socket | undefined;
     const abandon = (): void => {
@@ -54,10 +71,10 @@ export async function dialWebSocket(
     webSocket.once('upgrade', (response) => void (socket = response.socket));
     webSocket.once('open', () => {
       settle();
-      if (socket !== undefined) resolve(new WebSocketTransport(webSocket, socket));
+      if (socket !== undefined) resolve(adopt(webSocket, socket));
     });
     webSocket.once('unexpected-response', (_request, response) => {
-      void refusal(response).then((error) => {
+      void refusal(response, peer).then((error) => {
         settle();
         reject(error);
       });
@@ -65,13 +82,22 @@ export async function dialWebSocket(
     webSocket.once('error', (cause) => {
       settle();
       if (!signal.aborted)
-        reject(new ConnectionError('refused', `The executor cannot be reached: ${cause.message}`, { cause }));
+        reject(new ConnectionError('refused', `The ${peer} cannot be reached: ${cause.message}`, { cause }));
     });
   });
 }
 
 /** What the answer says that is no upgrade. */
-async function refusal(response: IncomingMessage): Promise<ConnectionError> {
+async function refusal(response: IncomingMessage, peer: 'executor' | 'rendezvous'): Promise<ConnectionError> {
+  const said = peer === 'executor' ? await bodyOf(response) : rejectionReason(response);
+  response.destroy();
+  const status = response.statusCode ?? 0;
+  const message = `The ${peer} refuses the connection with ${status}${said === '' ? '' : ` (${said})`}.`;
+  // A ticket that was refused says nothing of the token.
+  return new ConnectionError(status === 401 && peer === 'executor' ? 'unauthorized' : 'refused', message);
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
   let text = '';
   try {
     for await (const chunk of response.setEncoding('utf8')) {
@@ -81,14 +107,16 @@ async function refusal(response: IncomingMessage): Promise<ConnectionError> {
   } catch {
     // The status says enough.
   }
-  response.destroy();
-  const status = response.statusCode ?? 0;
-  const said = text
+  return text
     .slice(0, refusalCharacters)
     .trim()
     .replace(/[^\x20-\x7e]/g, '?');
-  const message = `The executor refuses the connection with ${status}${said === '' ? '' : ` (${said})`}.`;
-  return new ConnectionError(status === 401 ? 'unauthorized' : 'refused', message);
+}
+
+/** A word of a rendezvous, and nothing that could be the URL. */
+function rejectionReason({ headers }: IncomingMessage): string {
+  const reason = headers['x-codex-rendezvous-rejection-reason'];
+  return typeof reason === 'string' && /^[a-z][a-z0-9_]{0,63}$/.test(reason) ? reason : '';
 }
 
 /** Starts an executor as a child that speaks over its standard input and output. It ends when the connection does. */

@@ -16,6 +16,8 @@ import { RemoteFiles } from './remote-files.ts';
 import { RemoteHttp } from './remote-http.ts';
 import type { RemoteProcess } from './remote-process.ts';
 import { type AttachOptions, RemoteProcesses } from './remote-processes.ts';
+import { dialRendezvous } from './rendezvous.ts';
+import type { RendezvousAddress } from './rendezvous-ticket.ts';
 import { type ConnectionEvent, SessionLink } from './session-link.ts';
 import { type Token, bearerHeader } from './token.ts';
 
@@ -37,11 +39,12 @@ export type { HttpRequestOptions, HttpResponse, RemoteHttp } from './remote-http
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, ProcessAttachments, RemoteProcess, WriteOutcome } from './remote-process.ts';
 export type { AttachOptions } from './remote-processes.ts';
+export type { RendezvousAddress } from './rendezvous-ticket.ts';
 export type { ConnectionEvent } from './session-link.ts';
 export type { Token } from './token.ts';
 
 /**
- * Where the executor is: at a URL, or behind whatever `dial` opens, which can be opened again; started by a command, or behind a transport
+ * Where the executor is: at a URL, at a rendezvous, or behind whatever `dial` opens, which can be opened again; started by a command, or behind a transport
  * that is there already, which end with the connection.
  */
 export type Address =
@@ -51,6 +54,7 @@ export type Address =
       readonly token?: Token | undefined;
       readonly headers?: Readonly<Record<string, string>>;
     }
+  | RendezvousAddress
   | { readonly command: ExecutorCommand }
   | { readonly transport: Transport };
 
@@ -122,14 +126,15 @@ export class ExecClient implements AsyncDisposable {
       'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
     };
     // A command's executor ends with its connection, and a transport is there once.
-    const canReturn = 'url' in address || 'dial' in address;
+    const canReturn = 'url' in address || 'dial' in address || 'rendezvous' in address;
+    const reconnectMs = canReturn ? (options.reconnectMs ?? limits.reconnectMs) : 0;
     this.#link = new SessionLink(
       {
         clientName: options.clientName ?? 'exec-server-client',
         connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectMs,
-        reconnectMs: canReturn ? (options.reconnectMs ?? limits.reconnectMs) : 0,
+        reconnectMs,
         pingIntervalMs: options.pingIntervalMs ?? limits.clientPingIntervalMs,
-        dial: (signal) => dial(address, signal),
+        dial: (signal) => dial(address, reconnectMs, signal),
       },
       {
         onNotification: (method, params) => deliver(receivers, method, params),
@@ -246,9 +251,9 @@ export class ExecClient implements AsyncDisposable {
     await this.close();
   }
 
-  /** Current executors take paths as file: URIs, those of May 2026 as plain ones. */
+  /** Current executors take paths as file: URIs, and name one themselves; those before July 2026 take plain ones. */
   #path(path: string): string {
-    return this.environment !== undefined && path.startsWith('/') ? toFileUri(path) : path;
+    return this.environment?.cwd !== undefined && path.startsWith('/') ? toFileUri(path) : path;
   }
 }
 
@@ -262,10 +267,11 @@ function explain(error: unknown, address: Address): unknown {
   return new ConnectionError('refused', message, { cause: error });
 }
 
-async function dial(address: Address, signal: AbortSignal): Promise<Transport> {
+async function dial(address: Address, reconnectMs: number, signal: AbortSignal): Promise<Transport> {
   if ('dial' in address) return address.dial(signal);
   if ('transport' in address) return address.transport;
   if ('command' in address) return dialCommand(address.command);
+  if ('rendezvous' in address) return dialRendezvous(address, reconnectMs, signal);
   const headers = { ...address.headers, ...(await bearerHeader(address.token)) };
   return dialWebSocket(address.url, headers, signal);
 }

@@ -1,3 +1,5 @@
+import { rendezvousLimits } from './rendezvous-limits.ts';
+
 /**
  * Every bound of the wire and of what a peer may make the other side hold, with its unit and its reason. What an operator may
  * want to change is a default here and an option of the config.
@@ -258,4 +260,6 @@ export const limits = {
   reconnectMostMs: 5_000,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
+
+  ...rendezvousLimits,
 } as const;

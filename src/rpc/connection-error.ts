@@ -2,7 +2,8 @@ import type { CloseReason } from './transport.ts';
 
 /**
  * `unauthorized`: the executor wants another token, so that trying again with the same one is of no use. `lost`: the session did not come
- * back in time. `expired`: the executor no longer has the session, or the process. `displaced`: somebody else has resumed it.
+ * back in time. `expired`: the executor no longer has the session, or the process. `displaced`: somebody else has resumed it. At a rendezvous:
+ * `notFound`: it knows no such environment; `offline`: the executor is not there; `busy`: another client has it.
  */
 type Reason =
   | 'closed'
@@ -13,7 +14,10 @@ type Reason =
   | 'unsupported'
   | 'lost'
   | 'expired'
-  | 'displaced';
+  | 'displaced'
+  | 'notFound'
+  | 'offline'
+  | 'busy';
 
 /** A failure between the two sides, or before they met. Never sent over the wire. */
 export class ConnectionError extends Error {

@@ -5,7 +5,7 @@
  */
 export interface Transport {
   /** For logs and limits, never for behaviour. */
-  readonly kind: 'memory' | 'stdio' | 'websocket';
+  readonly kind: 'memory' | 'stdio' | 'websocket' | 'rendezvous';
   /** Bytes sent and not yet taken by the operating system or the other side. */
   readonly unsentBytes: number;
   /** Bytes that have come so far, whole messages or not: a sign of life where it changes. */
@@ -23,7 +23,7 @@ export interface Transport {
   /** A `lost` one is not waited for: the other side is taken to be gone. */
   close(reason: CloseReason): void;
   /** Asks the other side for a sign of life, where the transport itself can. */
-  ping?(): void;
+  readonly ping?: (() => void) | undefined;
 }
 
 export interface TransportEvents {
@@ -52,6 +52,9 @@ export const closeCodes = {
   internalError: 1011,
   /** Of the range for private use (section 7.4.2): there is no registered one for it. */
   displaced: 4001,
+  /** Which side of a rendezvous is gone, for the other one. */
+  executorGone: 4010,
+  orchestratorGone: 4011,
 } as const;
 
 /** 1005 stands for a Close frame without a code: the other side was done. */

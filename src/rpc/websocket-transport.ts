@@ -111,16 +111,21 @@ export class WebSocketTransport implements Transport {
   close(reason: CloseReason): void {
     if (this.#closeReason !== undefined) return;
     this.#closeReason = reason;
-    const text = Buffer.from(reason.message).subarray(0, reasonBytes);
-    if (reason.kind === 'lost') {
-      // In case that somebody hears it; nobody is waited for.
-      this.#webSocket.close(closeCodes.goingAway, text);
-      return this.#webSocket.terminate();
-    }
-    // A paused socket would never see the answer to the Close frame.
-    this.#webSocket.resume();
-    this.#webSocket.close(closeCodes[reason.kind], text);
-    const timer = setTimeout(() => this.#webSocket.terminate(), limits.closeTimeoutMs);
-    this.#webSocket.once('close', () => clearTimeout(timer));
+    closeWebSocket(this.#webSocket, reason);
   }
+}
+
+/** Says why, waits a while for the answer, and ends the connection. */
+export function closeWebSocket(webSocket: WebSocket, reason: CloseReason): void {
+  const text = Buffer.from(reason.message).subarray(0, reasonBytes);
+  if (reason.kind === 'lost') {
+    // In case that somebody hears it; nobody is waited for.
+    webSocket.close(closeCodes.goingAway, text);
+    return webSocket.terminate();
+  }
+  // A paused socket would never see the answer to the Close frame.
+  webSocket.resume();
+  webSocket.close(closeCodes[reason.kind], text);
+  const timer = setTimeout(() => webSocket.terminate(), limits.closeTimeoutMs);
+  webSocket.once('close', () => clearTimeout(timer));
 }

@@ -10,7 +10,7 @@ import { descriptorsScarce } from '../support/descriptors.ts';
 import { tcpProgress } from '../support/tcp-progress.ts';
 import { mayBeConfined } from './confined-peer.ts';
 import type { ExecServer } from './exec-server.ts';
-import { RefusalLog } from './refusal-log.ts';
+import { RefusalLog } from '../telemetry/refusal-log.ts';
 
 export interface ListenOptions {
   /** Asks every client who it is; nobody is asked if absent. */

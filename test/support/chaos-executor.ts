@@ -31,11 +31,21 @@ export interface GaugedExecutor extends AsyncDisposable {
 export interface GaugedOptions {
   readonly detachedSessionMs: number;
   readonly closedRetentionMs: number;
+  /** Where it dials out to; it listens if absent. */
+  readonly rendezvous?: {
+    readonly url: string;
+    readonly environmentId: string;
+    readonly tokenFile: string;
+  };
 }
 
 /** A real executor in a process of its own that tells what it holds. */
 export async function startGaugedExecutor(options: GaugedOptions): Promise<GaugedExecutor> {
-  const args = [options.detachedSessionMs, options.closedRetentionMs].map(String);
+  const { rendezvous } = options;
+  const args = [
+    ...[options.detachedSessionMs, options.closedRetentionMs].map(String),
+    ...(rendezvous === undefined ? [] : [rendezvous.url, rendezvous.environmentId, rendezvous.tokenFile]),
+  ];
   const child: ChildProcess = fork(program, args, {
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

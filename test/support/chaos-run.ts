@@ -66,7 +66,10 @@ async function connect(url: string, options: ConnectOptions): Promise<ExecClient
 }
 
 /** Sees every call that the client makes for itself and for others: none is to be there after its deadline. */
-function watchCalls(client: ExecClient): { check(): void; count(): number } {
+export function watchCalls(
+  client: ExecClient,
+  timeoutMs = callTimeoutMs,
+): { check(): void; count(): number } {
   const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>;
   const pending = new Map<number, string>();
   const late: string[] = [];
@@ -84,7 +87,7 @@ function watchCalls(client: ExecClient): { check(): void; count(): number } {
       return await call(...args);
     } finally {
       pending.delete(number);
-      const allowed = (given?.timeoutMs ?? callTimeoutMs) + (params?.waitMs ?? 0) + slackMs;
+      const allowed = (given?.timeoutMs ?? timeoutMs) + (params?.waitMs ?? 0) + slackMs;
       const took = performance.now() - begin;
       if (took > allowed) late.push(`${method} took ${took.toFixed()} ms`);
     }
@@ -100,7 +103,7 @@ function watchCalls(client: ExecClient): { check(): void; count(): number } {
 }
 
 /** Each loss was told once, and each was followed by the way back. */
-function checkEvents(events: readonly ConnectionEvent[]): void {
+export function checkEvents(events: readonly ConnectionEvent[]): void {
   for (const [index, event] of events.entries()) {
     const wanted = index % 2 === 0 ? 'disconnected' : 'reconnected';
     if (event.kind !== wanted) throw new Error(`Event ${index} is ${event.kind}.`);

@@ -18,7 +18,7 @@ const main = path.join(repository, 'src', 'main.ts');
 const startDeadlineMs = 30_000;
 const exitDeadlineMs = 20_000;
 
-export type TargetName = 'memory' | 'stdio' | 'websocket';
+export type TargetName = 'memory' | 'stdio' | 'websocket' | 'rendezvous';
 
 export interface ExecutorOptions {
   readonly journalDiskBytes?: number;
@@ -218,7 +218,7 @@ export async function finish(
   await expectNothingLeft(target.mark);
 }
 
-function flags(options: ExecutorOptions): string[] {
+export function flags(options: ExecutorOptions): string[] {
   const { journalDiskBytes, limits = {}, ...others } = options;
   if (Object.keys(others).length > 0) throw new Error('These options can be set in memory only.');
   const limitFlags = Object.entries(limits).flatMap(([name, value]) => ['--limit', `${name}=${value}`]);

@@ -174,7 +174,9 @@ export const envelope: Topic = {
           await expectOpen(client);
           expect(client.answers.filter(({ id }) => id === '-1')).toEqual([]);
         } else {
-          expect((await client.ask('', '-1')).error?.code).toBe(-32600);
+          // A relay frame with an empty payload is none.
+          if (context.target.name !== 'rendezvous')
+            expect((await client.ask('', '-1')).error?.code).toBe(-32600);
           expect((await client.ask(' \t\r', '-1')).error?.code).toBe(-32600);
           await expectOpen(client);
         }

@@ -66,7 +66,7 @@ export const limitsAndConcurrency: Topic = {
       id: 'LIM-4',
       title: 'a request beyond 8192 in flight is refused, and the others go on',
       covers: ['process/read'],
-      over: ['memory', 'websocket'],
+      over: ['memory', 'websocket', 'rendezvous'],
       run: async (context) => {
         const client = await context.open();
         const view = await client.start({ argv: ['/bin/cat'], pipeStdin: true });

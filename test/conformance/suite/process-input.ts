@@ -318,7 +318,7 @@ export const processInput: Topic = {
       id: 'IN-18',
       title: 'more waiting input than 64 MiB is refused, and the connection goes on',
       covers: ['process/write', 'process/terminate'],
-      over: ['memory', 'websocket'],
+      over: ['memory', 'websocket', 'rendezvous'],
       run: async (context) => {
         const client = await context.open();
         const view = await client.start({ argv: ['/bin/sleep', '600'], pipeStdin: true });

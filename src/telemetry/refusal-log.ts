@@ -1,5 +1,5 @@
 import { limits } from '../protocol/limits.ts';
-import type { Logger } from '../telemetry/logger.ts';
+import type { Logger } from './logger.ts';
 
 /** Logs clients that were refused: at most one line in `refusalLogMs`, so that nobody who has no token fills the log. */
 export class RefusalLog {
