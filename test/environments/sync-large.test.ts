@@ -29,11 +29,10 @@ function filesOf(root: string): Map<string, string> {
   return new Map([...snapshotOf(root)].filter(([, text]) => !text.startsWith('directory')));
 }
 
+// Both ways over both roads go the small trees of sync.test.ts.
 test.each([
-  ['up', 'memory'],
-  ['down', 'memory'],
   ['up', 'websocket'],
-  ['down', 'websocket'],
+  ['down', 'memory'],
 ] as const)(
   '10,000 files go %s over %s: all of them once, then only what has changed',
   async (direction, road) => {
