@@ -84,7 +84,7 @@ describe.skipIf(!(await hasSsh()))('executors over ssh', () => {
     try {
       await using managed = await open({ install: true, folder }, (line) => lines.push(line));
       expect(await greet(managed)).toBe('hello\n');
-      expect(lines.join('\n')).toMatch(/profile has printed 36 bytes on standard output; they were left out/);
+      expect(lines.join('\n')).toMatch(/profile has printed 33 bytes on standard output; they were left out/);
       await writeFile(path.join(server.folder, 'profile'), 'yes | head -c 100000\n');
       await using loud = await open({ install: true, folder });
       await expect(loud.manager.get().client()).rejects.toThrow(/prints more than 65536 bytes/);

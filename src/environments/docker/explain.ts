@@ -74,7 +74,8 @@ export function explain(cause: unknown, about: About): ConnectionError {
 /** One line of it, within bounds: some of it comes from the container. */
 function saidBy(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
-  const line = /[^\n]*$/.exec(text.trim())?.[0] ?? '';
+  // The client puts its own words before those of the engine.
+  const line = /[^\n]*$/.exec(text.trim().replace(/^\(HTTP code \d+\) .*? - /, ''))?.[0] ?? '';
   return line
     .replace(/[^\x20-\x7e]/g, '?')
     .replace(/\.+$/, '')

@@ -17,12 +17,12 @@ export const sshEntry = entryKind({
     options: Texts.optional(),
     install: z.boolean().optional(),
     folder: Text.optional(),
-    program: Text.optional(),
+    executor: Text.optional(),
     args: TextList.optional(),
     bundle: Text.optional(),
   },
   source: (entry, context) => {
-    const { identity_file: identity, config_file: config, bundle, ...rest } = entry;
+    const { identity_file: identity, config_file: config, executor: program, bundle, ...rest } = entry;
     const { via, variables } = context;
     // Files for ssh lie where it runs.
     const place = (file: string | undefined): string | undefined =>
@@ -30,6 +30,7 @@ export const sshEntry = entryKind({
     return asEntryProblem(() =>
       sshSource({
         ...rest,
+        program,
         via,
         variables,
         identityFile: place(identity),

@@ -87,7 +87,7 @@ async function startThere({ hop, options, onLog, signal }: Run): Promise<HopChil
   if (said.verb === 'ready') return child;
   await child[Symbol.asyncDispose]();
   const advice =
-    'Install it there, name its path with `program`, or let `install` put the portable bundle there';
+    'Install it there, name its path (`executor` in a file, `program` in code), or let `install` put the portable bundle there';
   throw refused(options, `has no program "${program}" (status 127). ${advice}`);
 }
 
