@@ -74,8 +74,8 @@ export const commandKind: ReachedKind = {
   reach: async (mark, options) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'exec-environments-'));
     const pidFile = path.join(folder, 'pids');
-    // The pid of each executor that is started is noted, for who ends it.
-    const script = 'echo $$ >> "$1"; shift; exec "$@"';
+    // The pid of each executor is noted, for who ends it; the shell's own variables do not reach it.
+    const script = 'echo $$ >> "$1"; shift; exec env -u PWD -u OLDPWD -u SHLVL -u _ "$@"';
     const kill = async (signal: NodeJS.Signals): Promise<void> => {
       for (const pid of (await readFile(pidFile, 'utf8')).trim().split('\n')) signalTo(Number(pid), signal);
     };
