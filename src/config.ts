@@ -168,7 +168,11 @@ const cloudVariables = {
 
 /** What becomes `rendezvous`. */
 const rendezvousKeys: ReadonlySet<string> = new Set([
-  ...['remote', 'executorId', 'cloud', 'cloudEnvironmentId', 'cloudName'],
+  'remote',
+  'executorId',
+  'cloud',
+  'cloudEnvironmentId',
+  'cloudName',
   ...Object.keys({ ...rendezvousVariables, ...remoteVariables, ...cloudVariables }),
 ]);
 

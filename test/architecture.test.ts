@@ -69,7 +69,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': ['relay'],
   '@bufbuild/protobuf/codegenv2': ['relay/relay_pb.ts'],
   '@fastify/websocket': ['rendezvous/service.ts', 'server/listen-websocket.ts'],
-  commander: ['cli/main.ts'],
+  commander: ['cli'],
   dockerode: ['environments/docker/api-engine.ts'],
   fastify: ['rendezvous', 'server/listen-websocket.ts'],
   jose: ['access/authenticator.ts', 'rendezvous/web-tokens.ts'],

@@ -8,6 +8,8 @@ export interface EnvironmentFlags {
   readonly url?: string;
   readonly command?: string;
   readonly tokenFile?: string;
+  readonly rendezvous?: string;
+  readonly environmentId?: string;
   /** The file that says which environments there are; looked for if absent. */
   readonly file?: string;
   /** Seconds. */
@@ -22,7 +24,7 @@ export interface OpenedTarget extends AsyncDisposable {
 }
 
 /** Flags that name an executor otherwise. */
-const others = ['url', 'command', 'rendezvous', 'tokenFile'] as const;
+const others = ['url', 'command', 'rendezvous', 'environmentId', 'tokenFile'] as const;
 
 /** The environments that the file or the variables of this process name. */
 export async function openEnvironments(
@@ -46,7 +48,7 @@ export async function openEnvironments(
 
 /** Opens one of them. */
 export async function openEnvironment(id: string, flags: EnvironmentFlags): Promise<OpenedTarget> {
-  const other = others.find((name) => (flags as Record<string, unknown>)[name] !== undefined);
+  const other = others.find((name) => flags[name] !== undefined);
   if (other !== undefined) {
     const flag = other.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     throw new ConfigError(`--env and --${flag} name two executors; give one of them`);

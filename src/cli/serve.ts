@@ -2,16 +2,15 @@ import { access, constants, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { ConfigError, type ServeConfig, ownVariables } from '../config.ts';
 import { createAuthenticator } from '../access/authenticator.ts';
+import { readTokenFile } from '../disk/secret-file.ts';
 import { openGuard } from '../process/guard.ts';
 import { removeStaleSpills } from '../process/spill-file.ts';
 import type { RendezvousSettings } from '../server/rendezvous/settings.ts';
 import { ExecServer } from '../server/exec-server.ts';
-import { tuneCollector } from '../support/collector.ts';
 import { createLogger } from '../telemetry/logger.ts';
 
 /** Runs an executor until its client (stdio) or a signal ends it. Answers the exit status. */
 export async function serve(config: ServeConfig): Promise<number> {
-  tuneCollector();
   await checkJournalFolder(config.journalDir);
   await removeStaleSpills(config.journalDir ?? tmpdir());
   const log = createLogger(config.logLevel);
@@ -63,13 +62,16 @@ async function serveAtRendezvous(
   settings: RendezvousSettings,
   stopped: Promise<'signal'>,
 ): Promise<number> {
-  const [{ DialLoop }, { trustedAuthorities }] = await Promise.all([
+  const [{ DialLoop }, { secureFrom }] = await Promise.all([
     import('../server/rendezvous/dial-loop.ts'),
-    import('../http/certificates.ts'),
+    import('../server/rendezvous/secure.ts'),
   ]);
+  const { credential } = settings;
+  if ('file' in credential && (await readTokenFile(credential.file)).shared)
+    server.log.warn({}, 'the file of the token can be read by other users');
   let announced = false;
   const loop = new DialLoop(server, settings, {
-    authorities: () => trustedAuthorities(ownVariables()),
+    secure: () => secureFrom(ownVariables()),
     onOnline: ({ id }) => {
       // Here, too, standard output gets one line: clients reach the executor now. An id has no blanks in this form.
       if (!announced) process.stdout.write(`registered ${encodeURIComponent(id)} as ${settings.name}\n`);

@@ -53,8 +53,7 @@ export async function sync(from: string, to: string, flags: SyncFlags): Promise<
 }
 
 /** Which environment it is, from one run to the next. Only a digest of it is kept. */
-function nameOf({ env, url, command, ...others }: SyncFlags): string {
-  const { rendezvous, environmentId } = others as { rendezvous?: string; environmentId?: string };
+function nameOf({ env, url, command, rendezvous, environmentId }: SyncFlags): string {
   return JSON.stringify({ env, url, command, rendezvous, environmentId });
 }
 

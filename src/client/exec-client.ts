@@ -250,9 +250,9 @@ export class ExecClient implements AsyncDisposable {
     await this.close();
   }
 
-  /** Current executors take paths as file: URIs, those of May 2026 as plain ones. */
+  /** Current executors take paths as file: URIs, and name one themselves; those before July 2026 take plain ones. */
   #path(path: string): string {
-    return this.environment !== undefined && path.startsWith('/') ? toFileUri(path) : path;
+    return this.environment?.cwd !== undefined && path.startsWith('/') ? toFileUri(path) : path;
   }
 }
 

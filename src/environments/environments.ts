@@ -39,6 +39,7 @@ export {
 } from './sandbox-setting.ts';
 export { type CommandSourceOptions, commandSource } from './sources/command-source.ts';
 export { localSource } from './sources/local-source.ts';
+export { type PendingSource, pendingSource } from './sources/pending-source.ts';
 export { type RendezvousSourceOptions, rendezvousSource } from './sources/rendezvous-source.ts';
 export { type UrlSourceOptions, urlSource } from './sources/url-source.ts';
 export { type SshSourceOptions, sshSource } from './ssh/ssh-source.ts';

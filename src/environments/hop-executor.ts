@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { ExecClient } from '../client/exec-client.ts';
 import { limits } from '../protocol/limits.ts';
@@ -54,9 +53,19 @@ export async function openOnHop(
   }
 }
 
-/** Cuts lines that are longer than a log takes. */
+/** Line by line; of a line that is longer than a log takes, its beginning. */
 function logLines(stream: Readable, onLog: (line: string) => void): void {
-  const lines = createInterface({ input: stream, crlfDelay: Infinity });
-  lines.on('line', (line) => onLog(line.slice(0, limits.logLineCharacters)));
-  lines.on('error', () => {});
+  let line = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const [first = '', ...rest] = text.split('\n');
+    line += first.slice(0, limits.logLineCharacters - line.length);
+    for (const next of rest) {
+      onLog(line.replace(/\r$/, ''));
+      line = next.slice(0, limits.logLineCharacters);
+    }
+  });
+  stream.once('end', () => {
+    if (line !== '') onLog(line);
+  });
 }

@@ -10,6 +10,8 @@ import type { Hop } from './hop.ts';
 export type EnvironmentEvent =
   | { readonly kind: 'opened'; readonly environmentId: string; readonly session: number }
   | { readonly kind: 'failed'; readonly environmentId: string; readonly error: Error }
+  /** Its executor shuts down: what still runs there is killed after the grace. */
+  | { readonly kind: 'draining'; readonly environmentId: string; readonly graceMs: number }
   /** A line of what its command says on standard error. */
   | { readonly kind: 'log'; readonly environmentId: string; readonly line: string }
   | ({ readonly environmentId: string } & ConnectionEvent);
@@ -109,6 +111,9 @@ export class LazySession {
       this.#error = undefined;
       this.#sessions += 1;
       onEvent({ kind: 'opened', environmentId: id, session: this.#sessions });
+      void opened.client.draining.then(({ graceMs }) =>
+        onEvent({ kind: 'draining', environmentId: id, graceMs }),
+      );
       void opened.client.closed.then((reason) => this.#lost(opened, reason.message));
       return opened;
     } catch (cause) {

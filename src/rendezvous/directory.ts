@@ -74,12 +74,17 @@ export class Directory {
     return known;
   }
 
-  /** Writes down when executors were seen, and forgets those that have not been for long. */
+  /** Forgets environments whose executors have been gone for long. */
   sweep(now = Date.now()): void {
     for (const environment of this.all()) {
-      const { registration, lastSeen } = environment;
-      if (!environment.online && now - lastSeen > this.#limits.forgetMs) this.#remove(registration);
-      else if (lastSeen !== registration.lastSeen) this.#store.save({ ...registration, lastSeen });
+      if (environment.isAbsent(this.#limits.forgetMs, now)) this.#remove(environment.registration);
+    }
+  }
+
+  /** Writes down when the executors were seen that are still there. */
+  saveAll(): void {
+    for (const { online, registration, lastSeen } of this.all()) {
+      if (online) this.#store.save({ ...registration, lastSeen });
     }
   }
 
@@ -103,7 +108,11 @@ export class Directory {
       tenant = { environments: new Map(), budget: { bytes: 0, most: this.#limits.tenantQueueBytes } };
       this.#tenants.set(registration.tenant, tenant);
     }
-    const environment = new Environment(registration, { limits: this.#limits, budget: tenant.budget });
+    const environment = new Environment(registration, {
+      limits: this.#limits,
+      budget: tenant.budget,
+      onGone: (gone) => this.#store.save(gone),
+    });
     tenant.environments.set(registration.environment, environment);
     this.#own(registration, 1);
     this.#count += 1;

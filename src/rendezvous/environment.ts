@@ -5,19 +5,25 @@ import { PlainExchange } from './plain-exchange.ts';
 import { RelayExchange } from './relay-exchange.ts';
 import type { ExecutorTransport, Registration } from './store.ts';
 
+export interface EnvironmentOptions extends Omit<ExchangeOptions, 'onChange'> {
+  /** The executor is gone; with the time of that. */
+  readonly onGone: (registration: Registration) => void;
+}
+
 /** One environment: what its executor has registered, and its sockets. */
 export class Environment {
   readonly #options: ExchangeOptions;
   readonly #waiting = new Set<() => void>();
   #registration: Registration;
   #exchange: Exchange;
-  /** When its executor went, or registered without having come yet. */
-  #absentSince: number;
+  readonly #onGone: (registration: Registration) => void;
+  /** When its executor went, or registered without having come yet; at the start of this process, as far as that knows. */
+  #absentSince = Date.now();
 
-  constructor(registration: Registration, options: Omit<ExchangeOptions, 'onChange'>) {
+  constructor(registration: Registration, options: EnvironmentOptions) {
     this.#options = { ...options, onChange: () => this.#changed() };
+    this.#onGone = options.onGone;
     this.#registration = registration;
-    this.#absentSince = registration.lastSeen;
     this.#exchange = this.#exchangeFor(registration.transport);
   }
 
@@ -34,13 +40,18 @@ export class Environment {
   }
 
   get lastSeen(): number {
-    return this.online ? Date.now() : this.#absentSince;
+    return this.online ? Date.now() : this.#registration.lastSeen;
+  }
+
+  /** Whether its executor has been gone for so long. */
+  isAbsent(milliseconds: number, now = Date.now()): boolean {
+    return !this.online && now - this.#absentSince > milliseconds;
   }
 
   /** Whether its executor is there, or may be on its way. */
   isHeld(now = Date.now()): boolean {
     const { executorGraceMs, ticketSeconds } = this.#options.limits;
-    return this.online || now - this.#absentSince < Math.max(executorGraceMs, ticketSeconds * 1000);
+    return !this.isAbsent(Math.max(executorGraceMs, ticketSeconds * 1000), now);
   }
 
   /** Its executor has registered again, or another one in its place. */
@@ -84,6 +95,9 @@ export class Environment {
   }
 
   #changed(): void {
-    if (!this.online) this.#absentSince = Date.now();
+    if (this.online) return;
+    this.#absentSince = Date.now();
+    this.#registration = { ...this.#registration, lastSeen: this.#absentSince };
+    this.#onGone(this.#registration);
   }
 }

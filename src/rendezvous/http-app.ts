@@ -20,7 +20,8 @@ export function createApp(limits: RendezvousLimits): FastifyInstance {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
-    reply.header('referrer-policy', 'no-referrer');
+    // With less a browser hides even from us which site a form is of.
+    reply.header('referrer-policy', 'same-origin');
   });
   app.setNotFoundHandler(() => {
     throw new Problem(404, 'not_found', 'There is nothing here.');

@@ -58,10 +58,12 @@ export class Leg implements Outlet {
     this.#socket.on('drain', () => this.#pump());
     this.#webSocket.once('close', (code, reason) => {
       this.#stopPings();
-      this.#ring.clear();
       const message =
         reason.toString() || (code === 1006 ? 'the socket closed without a Close frame' : `code ${code}`);
-      events.onClose(this.#closeReason ?? { kind: closeKind(code), message });
+      this.#closeReason ??= { kind: closeKind(code), message };
+      events.onClose(this.#closeReason);
+      // Streams that go on have taken their lanes along.
+      for (const lane of this.#ring) lane.clear();
     });
     this.#watch();
     this.#webSocket.resume();

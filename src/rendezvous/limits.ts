@@ -56,8 +56,8 @@ export const rendezvousLimits = {
   /** And each second after that. */
   principalRate: 500,
   /** The same of one principal for one environment. */
-  environmentBurst: 60,
-  environmentRate: 2,
+  environmentBurst: 120,
+  environmentRate: 5,
   /** Refused credentials of one address at once, and each second after that; beyond it the answer is 429, and nothing is compared. */
   refusalBurst: 200,
   refusalRate: 10,

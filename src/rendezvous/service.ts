@@ -129,7 +129,7 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
     close: async () => {
       state.draining = true;
       clearInterval(sweeper);
-      directory.sweep();
+      directory.saveAll();
       for (const environment of directory.all()) environment.finish(drainingReason, limits.drainMs);
       await Promise.all([...app.websocketServer.clients].map(async (client) => closed(client)));
       await app.close();

@@ -14,6 +14,8 @@ import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { EnvironmentManager } from '../../src/environments/environment-manager.ts';
+import { staticProvider } from '../../src/environments/static-provider.ts';
 import type { SyncConflict, SyncProgress } from '../../src/environments/sync/options.ts';
 import { syncDirectory } from '../../src/environments/sync/sync.ts';
 import { syncPair } from '../support/sync-pair.ts';
@@ -290,6 +292,20 @@ describe('sync', () => {
     await fill(pair.local, { a: '' });
     const results = await Promise.allSettled([pair.sync(), pair.sync()]);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+
+  test('takes an environment as well as a client', async () => {
+    await using pair = await syncPair();
+    await fill(pair.local, { a: '1' });
+    const provider = staticProvider([], { includeLocal: true });
+    await using manager = await EnvironmentManager.create(provider, { local: { env: {} } });
+    const { local, remote } = pair;
+    expect((await syncDirectory(manager.get('local'), { local, remote, direction: 'up' })).sent).toEqual([
+      'a',
+    ]);
+    const other = `${pair.local}-2`;
+    const down = await syncDirectory(manager.get('local'), { local: other, remote, direction: 'down' });
+    expect(down.sent).toEqual(['a']);
   });
 
   test('needs no memory, but then takes each difference for a conflict', async () => {

@@ -14,7 +14,7 @@ import {
   orchestrator,
   plainExecutor,
 } from '../support/rendezvous-peers.ts';
-import { type Service, startService, tokens } from '../support/rendezvous-service.ts';
+import { type Service, startService, tokens } from '../support/rendezvous-tenants.ts';
 
 /** Everything that somebody may try who has no right to an environment: with a foreign token, an altered ticket, a guessed stream. */
 let service: Service;

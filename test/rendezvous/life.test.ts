@@ -14,7 +14,7 @@ import {
   orchestrator,
   plainExecutor,
 } from '../support/rendezvous-peers.ts';
-import { startService, tokenEntries, tokens } from '../support/rendezvous-service.ts';
+import { startService, tokenEntries, tokens } from '../support/rendezvous-tenants.ts';
 
 const shortGraces = ['executorGraceMs=300', 'orchestratorGraceMs=300', 'returnMs=200'];
 
@@ -171,7 +171,7 @@ describe('framings', () => {
     box.webSocket.send('{"method":"x"}');
     const frames = [await harness.frame(), await harness.frame()];
     expect(frames.map(({ body }) => body.kind === 'data' && body.seq)).toStrictEqual([0, 1]);
-    expect(await box.webSocket.readyState).toBe(1);
+    expect(box.webSocket.readyState).toBe(1);
     harness.sendFrame('s', { kind: 'reset', reason: 'normal: done' });
     expect(await box.closed()).toMatchObject({ code: 4011 });
   });

@@ -5,8 +5,8 @@ import { memoryUsage } from 'node:process';
 import { ownVariables } from '../../src/config.ts';
 import { connectLocal } from '../../src/environments/local.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
-import { trustedAuthorities } from '../../src/http/certificates.ts';
 import { DialLoop } from '../../src/server/rendezvous/dial-loop.ts';
+import { secureFrom } from '../../src/server/rendezvous/secure.ts';
 import type { RendezvousSettings } from '../../src/server/rendezvous/settings.ts';
 import { relayTiming } from '../../src/relay/timing.ts';
 import { listenWebSocket } from '../../src/server/listen-websocket.ts';
@@ -68,7 +68,7 @@ async function dialOut(url: string): Promise<Place> {
     allowHttp: false,
   };
   const loop = new DialLoop(server, settings, {
-    authorities: () => trustedAuthorities({}),
+    secure: () => secureFrom({}),
     onOnline: () => resolve(),
     waits: { firstMs: 50, mostMs: 500 },
     heldMs: 1,

@@ -1,11 +1,9 @@
-import type { SecureContext } from 'node:tls';
-
 import { ExecClient, type ConnectOptions } from '../../src/client/exec-client.ts';
 import type { LimitSettings } from '../../src/protocol/limit-settings.ts';
 import { DialLoop, type DialLoopOptions } from '../../src/server/rendezvous/dial-loop.ts';
 import type { RendezvousSettings } from '../../src/server/rendezvous/settings.ts';
 import { ExecServer } from '../../src/server/exec-server.ts';
-import { noAuthorities, settingsFor } from './rendezvous-registering.ts';
+import { noSecure, settingsFor } from './rendezvous-registering.ts';
 import type { RecordedRegistry } from './rendezvous-registry.ts';
 import { expectSoon } from './unit-wait.ts';
 
@@ -21,7 +19,7 @@ export interface DialledExecutorOptions extends Partial<DialLoopOptions> {
   readonly settings?: Partial<RendezvousSettings>;
   readonly limits?: Partial<LimitSettings>;
   readonly detachedSessionMs?: number;
-  readonly authorities?: () => Promise<SecureContext>;
+  readonly onWarning?: () => void;
 }
 
 /** An executor in this process that keeps itself at a registry. Its waits are short, so that tests see several of them. */
@@ -36,8 +34,10 @@ export class DialledExecutor implements AsyncDisposable {
   constructor(registry: RecordedRegistry, options: DialledExecutorOptions = {}) {
     const write =
       (level: string) =>
-      (fields: object, message: string): void =>
-        void this.log.push({ level, message, ...fields });
+      (fields: object, message: string): void => {
+        this.log.push({ level, message, ...fields });
+        if (level === 'warn') options.onWarning?.();
+      };
     this.server = new ExecServer({
       env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
@@ -45,7 +45,7 @@ export class DialledExecutor implements AsyncDisposable {
       detachedSessionMs: options.detachedSessionMs,
     });
     const loop = new DialLoop(this.server, settingsFor(registry, options.settings), {
-      authorities: noAuthorities,
+      secure: noSecure,
       waits: { firstMs: 10, mostMs: 40 },
       onOnline: () => this.#online.resolve(),
       ...options,

@@ -60,8 +60,9 @@ export interface Refusal {
 export async function dial(
   url: string,
   headers: Readonly<Record<string, string>> = {},
+  autoPong = true,
 ): Promise<Peer | Refusal> {
-  const webSocket = new WebSocket(url, { perMessageDeflate: false, headers });
+  const webSocket = new WebSocket(url, { perMessageDeflate: false, headers, autoPong });
   webSocket.on('error', () => {});
   const peer = new Peer(webSocket);
   const opened = once(webSocket, 'open').then(() => peer);

@@ -42,6 +42,11 @@ export class TestRendezvous implements AsyncDisposable {
     ];
   }
 
+  /** Of its process. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   static async start(options: ServiceOptions = {}): Promise<TestRendezvous> {
     const folder = await mkdtemp(path.join(tmpdir(), 'exec-rendezvous-'));
     const rendezvous = new TestRendezvous(folder, options);

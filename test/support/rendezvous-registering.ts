@@ -1,10 +1,9 @@
-import type { SecureContext } from 'node:tls';
-
 import { expect } from 'vitest';
 
 import type { Registration } from '../../src/server/rendezvous/answer.ts';
 import { RegistrationError } from '../../src/server/rendezvous/registration-error.ts';
 import { Registrar } from '../../src/server/rendezvous/registration.ts';
+import type { Secure } from '../../src/server/rendezvous/secure.ts';
 import type { RendezvousSettings } from '../../src/server/rendezvous/settings.ts';
 import type { RecordedRegistry } from './rendezvous-registry.ts';
 
@@ -14,7 +13,7 @@ export const bearer = 'top-secret-token';
 export const url = 'wss://rendezvous.example.org/socket?signature=hidden';
 export const inEnvironment = { environment_id: 'env-1', url };
 
-export const noAuthorities = async (): Promise<SecureContext> => {
+export const noSecure = async (): Promise<Secure> => {
   throw new Error('Nothing here is https.');
 };
 
@@ -40,7 +39,7 @@ export async function registerAt(
   changes: Changes = {},
   timeoutMs?: number,
 ): Promise<Registration> {
-  const registrar = new Registrar(settingsFor(registry, changes), noAuthorities, timeoutMs);
+  const registrar = new Registrar(settingsFor(registry, changes), noSecure, timeoutMs);
   return registrar.register(new AbortController().signal);
 }
 

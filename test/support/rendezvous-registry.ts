@@ -8,6 +8,7 @@ import path from 'node:path';
 
 import { type WebSocket, WebSocketServer } from 'ws';
 
+import { WebSocketFrames } from '../../src/relay/frame-socket.ts';
 import { WebSocketTransport } from '../../src/rpc/websocket-transport.ts';
 import { portOf } from './reference.ts';
 import { expectSoon } from './unit-wait.ts';
@@ -37,6 +38,8 @@ export interface OpenedSocket {
   readonly headers: IncomingMessage['headers'];
   /** To drive the executor that dialled, as a service does on behalf of a client. */
   transport(): WebSocketTransport;
+  /** The same with relay frames. */
+  frames(): WebSocketFrames;
 }
 
 /** A registry with its rendezvous that does what a test says: real HTTP, real sockets, and nothing of the executor's code. */
@@ -143,6 +146,7 @@ export class RecordedRegistry implements AsyncDisposable {
         path: request.url ?? '',
         headers: request.headers,
         transport: () => new WebSocketTransport(webSocket, socket),
+        frames: () => new WebSocketFrames(webSocket, socket),
       });
       this.#wake();
     });

@@ -4,7 +4,7 @@ import { describeEntries } from '../../disk/describe-entries.ts';
 import { describeTree } from '../../disk/describe-tree.ts';
 import { IgnoreRules } from '../../disk/ignore-rules.ts';
 import { removeNamed, setModeNamed } from '../../disk/tree-changes.ts';
-import { RpcError } from '../../protocol/errors.ts';
+import { RpcError, errorCodes } from '../../protocol/errors.ts';
 import { limits } from '../../protocol/limits.ts';
 import { errnoOf } from '../../support/os-error.ts';
 import type { Entry, SyncOptions, SyncPeer } from './options.ts';
@@ -83,7 +83,10 @@ export class RemoteSide implements Side {
       return await gatherTree(this.#trees.describe(this.path, how, signal));
     } catch (error) {
       if (isOsError(error, os.errno.ENOENT)) return emptyTree();
-      throw error;
+      if (!(error instanceof RpcError) || error.code !== errorCodes.methodNotFound) throw error;
+      const text =
+        'Its executor does not know fs/manifest, which a sync needs; run a newer exec-server there.';
+      throw new Error(text, { cause: error });
     }
   }
 

@@ -54,7 +54,7 @@ function parse(body: Buffer | undefined): Members {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw malformed('it is no JSON object');
   // No prototype to inherit members from.
-  return { __proto__: null, ...value } as Members;
+  return { __proto__: null, ...value };
 }
 
 function isText(value: unknown): value is string {

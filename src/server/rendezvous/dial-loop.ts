@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
 import { RelayStreams } from '../../relay/relay-streams.ts';
 import { WebSocketFrames, longestFrame } from '../../relay/frame-socket.ts';
 import type { RelayTiming } from '../../relay/timing.ts';
@@ -13,11 +12,12 @@ import type { Registration } from './answer.ts';
 import { dialRendezvous } from './dial.ts';
 import { Registrar } from './registration.ts';
 import { RegistrationError } from './registration-error.ts';
+import type { Secure } from './secure.ts';
 import type { RendezvousSettings } from './settings.ts';
 
 export interface DialLoopOptions {
-  /** Whom https and wss trust; asked when it is needed. */
-  readonly authorities: () => Promise<SecureContext>;
+  /** Asked when it is needed. */
+  readonly secure: () => Promise<Secure>;
   /** A socket is open, and clients reach the executor. */
   readonly onOnline?: ((registration: Registration) => void) | undefined;
   readonly waits?: Backoff | undefined;
@@ -42,7 +42,7 @@ export class DialLoop {
   readonly #server: ExecServer;
   readonly #options: DialLoopOptions;
   readonly #registrar: Registrar;
-  readonly #authorities: () => Promise<SecureContext>;
+  readonly #secure: () => Promise<Secure>;
   readonly #streams: RelayStreams;
   #waits: Generator<number>;
   /** A client has spoken over the socket that is there now. */
@@ -51,9 +51,9 @@ export class DialLoop {
   constructor(server: ExecServer, settings: RendezvousSettings, options: DialLoopOptions) {
     this.#server = server;
     this.#options = options;
-    let authorities: Promise<SecureContext> | undefined;
-    this.#authorities = async () => (authorities ??= options.authorities());
-    this.#registrar = new Registrar(settings, this.#authorities, options.registrationMs);
+    let secure: Secure | undefined;
+    this.#secure = async () => (secure ??= await options.secure());
+    this.#registrar = new Registrar(settings, this.#secure, options.registrationMs);
     this.#waits = backoff(options.waits ?? ordinaryWaits);
     const { handshakeMs } = server.limits;
     this.#streams = new RelayStreams({
@@ -107,13 +107,16 @@ export class DialLoop {
     this.#used = false;
     const { opened, ended } = await this.#serve(registration, signal);
     const reason = await ended;
-    const held = Date.now() - opened >= (this.#options.heldMs ?? limits.rendezvousHeldMs);
-    if (held || this.#used) this.#waits = backoff(this.#options.waits ?? ordinaryWaits);
-    // The first wait is none: a socket whose one client is done is replaced at once. After a failure others come back, too.
-    if ((held || this.#used) && !isDone(reason)) this.#nextWait();
+    const held = performance.now() - opened >= (this.#options.heldMs ?? limits.rendezvousHeldMs);
+    // Two executors of one environment would otherwise take it from each other at full speed.
+    if ((held || this.#used) && reason.kind !== 'displaced') {
+      this.#waits = backoff(this.#options.waits ?? ordinaryWaits);
+      // The first wait is none: a socket whose one client is done is replaced at once. After a failure others come back, too.
+      if (!isDone(reason)) this.#nextWait();
+    }
     const waitMs = this.#nextWait();
     const fields = { closeKind: reason.kind, problem: shown(reason.message), nextMs: Math.round(waitMs) };
-    if (isDone(reason) || signal.aborted)
+    if (isDone(reason) || signal.aborted || this.#server.draining)
       this.#server.log.info(fields, 'the socket of the rendezvous has ended');
     else this.#server.log.warn(fields, 'the socket of the rendezvous is lost');
     return waitMs;
@@ -146,9 +149,9 @@ export class DialLoop {
   ): Promise<{ readonly opened: number; readonly ended: Promise<CloseReason> }> {
     const { url, framing, id } = registration;
     const { messageBytes } = this.#server.limits;
-    const secureContext = url.protocol === 'wss:' ? await this.#authorities() : undefined;
+    const secure = url.protocol === 'wss:' ? await this.#secure() : undefined;
     const maxPayload = framing === 'relay_v1' ? longestFrame(messageBytes) : messageBytes;
-    const options = { signal, maxPayload, secureContext, timeoutMs: this.#options.connectMs };
+    const options = { signal, maxPayload, secure, timeoutMs: this.#options.connectMs };
     return dialRendezvous(url, options, (webSocket, socket) => {
       const ended =
         framing === 'relay_v1'
@@ -156,7 +159,7 @@ export class DialLoop {
           : this.#plain(webSocket, socket, signal);
       this.#server.log.info({ environment: shown(id), framing }, 'at the rendezvous');
       this.#options.onOnline?.(registration);
-      return { opened: Date.now(), ended };
+      return { opened: performance.now(), ended };
     });
   }
 }

@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
 import { limits } from '../../protocol/limits.ts';
 import { ReasonedWebSocket } from '../../rpc/websocket-transport.ts';
 import { withDeadline } from '../../support/deadline.ts';
 import { placeOf } from './post.ts';
 import { RegistrationError, connectError } from './registration-error.ts';
+import type { Secure } from './secure.ts';
 
 export interface DialOptions {
   readonly signal: AbortSignal;
   /** Bytes of one message. */
   readonly maxPayload: number;
-  readonly secureContext?: SecureContext | undefined;
+  readonly secure?: Secure | undefined;
   readonly timeoutMs?: number | undefined;
 }
 
@@ -34,11 +34,11 @@ export async function dialRendezvous<T>(
     });
   return withDeadline(timeoutMs, late, options.signal, async (signal) => {
     signal.throwIfAborted();
-    const { maxPayload, secureContext } = options;
+    const { maxPayload, secure } = options;
     const webSocket = new ReasonedWebSocket(url, {
       perMessageDeflate: false,
       maxPayload,
-      ...(secureContext !== undefined && { secureContext }),
+      ...secure,
     });
     return new Promise<T>((resolve, reject) => {
       let socket: Socket | undefined;

@@ -1,8 +1,8 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import type { SecureContext } from 'node:tls';
 import { limits } from '../../protocol/limits.ts';
 import { RegistrationError, connectError } from './registration-error.ts';
+import type { Secure } from './secure.ts';
 
 export interface PostRequest {
   readonly url: URL;
@@ -12,8 +12,7 @@ export interface PostRequest {
 
 export interface PostOptions {
   readonly signal: AbortSignal;
-  /** Whom https trusts. */
-  readonly secureContext?: SecureContext | undefined;
+  readonly secure?: Secure | undefined;
 }
 
 export interface PostAnswer {
@@ -61,7 +60,7 @@ function redirected(from: URL, location: string): URL {
 async function exchange(
   method: string,
   { url, headers, body }: PostRequest,
-  { signal, secureContext }: PostOptions,
+  { signal, secure }: PostOptions,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? requestHttps : requestHttp;
@@ -70,10 +69,9 @@ async function exchange(
     const sent = send(url, {
       method,
       headers: { accept: '*/*', ...headers, ...length },
-      // Registrations are far apart: a connection that is kept would be dead by then.
       agent: false,
       signal,
-      ...(secureContext !== undefined && { secureContext }),
+      ...secure,
     });
     sent.once('response', resolve);
     sent.once('upgrade', (_answer, socket) => {

@@ -4,25 +4,26 @@ import { version } from '../../version.ts';
 import { readAnswer, refusal, type Registration } from './answer.ts';
 import { readCredential } from './credential.ts';
 import { idempotencyId, ownIdempotencyId } from './idempotency.ts';
-import { type PostAnswer, type PostOptions, placeOf, post } from './post.ts';
+import { type PostAnswer, placeOf, post } from './post.ts';
 import { RegistrationError } from './registration-error.ts';
+import type { Secure } from './secure.ts';
 import type { RendezvousSettings } from './settings.ts';
 
 /** Registers one executor, as often as it has to. */
 export class Registrar {
   readonly #settings: RendezvousSettings;
-  readonly #secureContext: () => Promise<PostOptions['secureContext']>;
+  readonly #secure: () => Promise<Secure>;
   readonly #timeoutMs: number;
   /** For the endpoint whose ids stand for one run. */
   readonly #runId = ownIdempotencyId();
 
   constructor(
     settings: RendezvousSettings,
-    secureContext: () => Promise<PostOptions['secureContext']>,
+    secure: () => Promise<Secure>,
     timeoutMs: number = limits.registrationMs,
   ) {
     this.#settings = settings;
-    this.#secureContext = secureContext;
+    this.#secure = secure;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -52,7 +53,7 @@ export class Registrar {
       throw new RegistrationError((cause as Error).message, { cause });
     });
     const url = new URL(registry + this.#path());
-    const secureContext = url.protocol === 'https:' ? await this.#secureContext() : undefined;
+    const secure = url.protocol === 'https:' ? await this.#secure() : undefined;
     const body = this.#body();
     const headers = {
       authorization: `Bearer ${token}`,
@@ -68,7 +69,7 @@ export class Registrar {
       ...(body !== undefined && { 'content-type': 'application/json' }),
     };
     const sent = { url, headers, body: body === undefined ? undefined : JSON.stringify(body) };
-    return { ...(await post(sent, { signal, secureContext })), token };
+    return { ...(await post(sent, { signal, secure })), token };
   }
 
   #path(): string {

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 
 import { RegistrationError } from '../../../../src/server/rendezvous/registration-error.ts';
-import { trustedAuthorities } from '../../../../src/http/certificates.ts';
+import { secureFrom } from '../../../../src/server/rendezvous/secure.ts';
 import { DialledExecutor, clientThrough } from '../../../support/rendezvous-executor.ts';
+import { TunnelProxy } from '../../../support/rendezvous-proxy.ts';
 import { bearer } from '../../../support/rendezvous-registering.ts';
 import {
   RecordedRegistry,
@@ -117,9 +118,48 @@ describe('a plain socket', () => {
       replies(200, { environment_id: 'env-1', url: secure.socketUrl(), transport: 'direct_jsonrpc_v1' }),
     );
     await using _executor = new DialledExecutor(secure, {
-      authorities: () => trustedAuthorities({ SSL_CERT_FILE: authorityFile }),
+      secure: () => secureFrom({ SSL_CERT_FILE: authorityFile }),
     });
     await secure.socket();
+  });
+});
+
+describe('a proxy', () => {
+  it.each([
+    [{}, 2],
+    [{ NO_PROXY: '127.0.0.1' }, 0],
+  ])('of HTTPS_PROXY is gone through with %j for %d connections', async (variables, count) => {
+    await using secure = await RecordedRegistry.start({ secure: true });
+    secure.replies(
+      replies(200, { environment_id: 'env-1', url: secure.socketUrl(), transport: 'direct_jsonrpc_v1' }),
+    );
+    await using proxy = await TunnelProxy.start();
+    const env = {
+      SSL_CERT_FILE: authorityFile,
+      HTTPS_PROXY: `http://user:hidden@${proxy.host}`,
+      ...variables,
+    };
+    await using executor = new DialledExecutor(secure, { secure: () => secureFrom(env) });
+    await using client = await clientThrough(secure);
+    const process = await client.start({ argv: ['true'], cwd: '/' });
+    expect((await process.exited).exitCode).toBe(0);
+    expect(proxy.targets).toEqual(Array.from({ length: count }, () => new URL(secure.url).host));
+    expect(JSON.stringify(executor.log)).not.toContain('hidden');
+  });
+
+  it('that is not there is told without its password, and may come back', async () => {
+    await using secure = await RecordedRegistry.start({ secure: true });
+    const proxy = await TunnelProxy.start();
+    await proxy[Symbol.asyncDispose]();
+    const env = { SSL_CERT_FILE: authorityFile, HTTPS_PROXY: `http://user:hidden@${proxy.host}` };
+    const warned = Promise.withResolvers<void>();
+    await using executor = new DialledExecutor(secure, {
+      secure: () => secureFrom(env),
+      onWarning: warned.resolve,
+    });
+    await warned.promise;
+    expect(executor.warnings()[0]).toBe(`${secure.url} cannot be reached (connection refused, ECONNREFUSED)`);
+    expect(secure.requests).toEqual([]);
   });
 });
 
@@ -196,11 +236,11 @@ describe('a refused socket', () => {
 
   it.each([
     ['that breaks', drops, /cannot be reached/],
-    ['that is never opened', stalls, /has not opened a socket within 50 ms/],
-    ['that answers with no HTTP', refuses('x').bind(undefined), /cannot be reached/],
+    ['that is never opened', stalls, /has not opened a socket within 1000 ms/],
+    ['that answers with no HTTP', refuses('x'), /cannot be reached/],
   ])('%s is told, and brings a new registration', async (_name, welcome, text) => {
     registry.welcomes(welcome);
-    await using executor = new DialledExecutor(registry, { connectMs: 50 });
+    await using executor = new DialledExecutor(registry, { connectMs: 1000 });
     await registry.socket();
     expect(registry.requests).toHaveLength(2);
     expect(executor.warnings()[0]).toMatch(text);
@@ -233,6 +273,13 @@ describe('a refused socket', () => {
     expect(waits[3]).toBeGreaterThanOrEqual(32);
   });
 
+  it('that another executor has taken over is not tried at full speed either', async () => {
+    await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
+    for (let count = 0; count < 3; count += 1) await closeNext(4001);
+    await registry.socket();
+    expect(executor.log.flatMap(({ nextMs }) => nextMs ?? []).at(-1)).toBeGreaterThanOrEqual(32);
+  });
+
   it('after one that has held is tried from the beginning', async () => {
     registry.welcomes(drops, drops, drops);
     await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 64 }, heldMs: 0 });
@@ -252,14 +299,14 @@ describe('a registration that fails', () => {
       silence,
       plain(),
     );
-    await using executor = new DialledExecutor(registry, { registrationMs: 200 });
+    await using executor = new DialledExecutor(registry, { registrationMs: 1000 });
     expect(await outputOf('echo there')).toBe('there\n');
     expect(executor.warnings()).toEqual([
       'the registry answers with 500',
       expect.stringContaining('cannot be reached'),
       'the registry answers with 429',
       'the registry answers with 503 (pod_draining)',
-      expect.stringContaining('has not answered within 200 ms'),
+      expect.stringContaining('has not answered within 1000 ms'),
     ]);
   });
 
@@ -367,7 +414,7 @@ describe('the end', () => {
 test('no line of the log has a secret', async () => {
   registry.welcomes(refuses('403 Forbidden'), drops, stalls);
   registry.replies(plain(), replies(500, { error: { message: bearer } }), plain());
-  await using executor = new DialledExecutor(registry, { connectMs: 50 });
+  await using executor = new DialledExecutor(registry, { connectMs: 1000 });
   expect(await outputOf('echo x')).toBe('x\n');
   registry.cut();
   await registry.socket();

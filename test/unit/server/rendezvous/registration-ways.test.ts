@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { trustedAuthorities } from '../../../../src/http/certificates.ts';
+import { secureFrom } from '../../../../src/server/rendezvous/secure.ts';
+import { RegistrationError } from '../../../../src/server/rendezvous/registration-error.ts';
 import { Registrar } from '../../../../src/server/rendezvous/registration.ts';
 import type { RendezvousSettings } from '../../../../src/server/rendezvous/settings.ts';
 import {
   bearer,
   failureAt,
   inEnvironment,
-  noAuthorities,
+  noSecure,
   registerAt,
   settingsFor,
   url,
@@ -65,7 +66,7 @@ describe('no answer', () => {
   it('is waited for when the executor ends', async () => {
     registry.replies(silence);
     const stop = new AbortController();
-    const registered = new Registrar(settingsFor(registry), noAuthorities).register(stop.signal);
+    const registered = new Registrar(settingsFor(registry), noSecure).register(stop.signal);
     await registry.until('a request', () => registry.requests.length > 0);
     stop.abort(new Error('It ends.'));
     await expect(registered).rejects.toThrow('It ends.');
@@ -140,13 +141,25 @@ describe('https', () => {
     secure.replies(replies(200, inEnvironment));
     const { signal } = new AbortController();
     const trusting = (env: Record<string, string>) =>
-      new Registrar(settingsFor(secure), () => trustedAuthorities(env)).register(signal);
+      new Registrar(settingsFor(secure), () => secureFrom(env)).register(signal);
     await expect(trusting({ SSL_CERT_FILE: authorityFile })).resolves.toMatchObject({ id: 'env-1' });
     await expect(trusting({})).rejects.toMatchObject({
       transient: false,
       message: expect.stringMatching(/cannot be trusted \(.*SSL_CERT_FILE/),
     });
   });
+
+  it.each(['ftp://user:hidden@proxy', 'proxy:3128', 'http://user:hidden@['])(
+    'is not done without the proxy that HTTPS_PROXY names wrongly: %s',
+    async (proxy) => {
+      for (const name of ['HTTPS_PROXY', 'https_proxy']) {
+        const error: unknown = await secureFrom({ [name]: proxy }).catch((thrown: unknown) => thrown);
+        expect(error).toBeInstanceOf(RegistrationError);
+        expect(String(error)).toContain('HTTPS_PROXY is no http:// or https:// URL');
+        expect(String(error)).not.toContain('hidden');
+      }
+    },
+  );
 });
 
 function upgrades(response: Parameters<Reply>[0]): void {

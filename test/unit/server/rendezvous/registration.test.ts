@@ -12,7 +12,7 @@ import {
   bearer,
   failureAt,
   inEnvironment,
-  noAuthorities,
+  noSecure,
   registerAt,
   settingsFor,
   url,
@@ -69,10 +69,7 @@ describe('what is sent', () => {
 
   test('to /cloud/executor/ID/register: the body of 0.129, with one idempotency id for the life of the process', async () => {
     registry.replies(replies(200, { id: 'x', executor_id: 'other', url }));
-    const registrar = new Registrar(
-      settingsFor(registry, { endpoint: 'executor', id: 'e-1' }),
-      noAuthorities,
-    );
+    const registrar = new Registrar(settingsFor(registry, { endpoint: 'executor', id: 'e-1' }), noSecure);
     const { signal } = new AbortController();
     expect(await registrar.register(signal)).toMatchObject({ framing: 'direct_jsonrpc_v1', id: 'other' });
     await registrar.register(signal);
@@ -246,7 +243,7 @@ describe('the token in a file', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('is read at each registration, and again when it was refused', async () => {
-    const registrar = new Registrar(settingsFor(registry, { credential: { file } }), noAuthorities);
+    const registrar = new Registrar(settingsFor(registry, { credential: { file } }), noSecure);
     const { signal } = new AbortController();
     registry.replies(
       (response) => {

@@ -54,13 +54,16 @@ export async function startService(
     readonly args?: readonly string[];
     readonly limits?: readonly string[];
     readonly folder?: Folder;
+    /** False: nobody is asked. */
+    readonly tokens?: boolean;
   } = {},
 ): Promise<Service> {
   await using stack = new AsyncDisposableStack();
   const folder = options.folder ?? stack.use(await cliFolder());
   await writeFile(folder.at('tokens.json'), JSON.stringify({ tokens: tokenEntries() }), { mode: 0o600 });
   const limits = (options.limits ?? []).flatMap((limit) => ['--limit', limit]);
-  const args = ['rendezvous', '--tokens', folder.at('tokens.json'), ...limits, ...(options.args ?? [])];
+  const access = options.tokens === false ? [] : ['--tokens', folder.at('tokens.json')];
+  const args = ['rendezvous', ...access, ...limits, ...(options.args ?? [])];
   const child = stack.use(startCli(args));
   const url = (await child.stdout.shows('\n')).trimEnd();
   const moved = stack.move();
