@@ -97,12 +97,12 @@ export async function sharedConnection(
   const control = path.join(server.folder, 'control');
   const { host, port, user, identityFile, options } = server.options;
   const given = Object.entries(options ?? {}).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-  const at = ['-p', String(port), '-l', String(user), '-i', String(identityFile), String(host)];
+  const at = ['-p', String(port), '-l', String(user), '-i', String(identityFile), host];
   const args = ['-F', '/dev/null', ...given, '-o', 'BatchMode=yes', '-M', '-N', '-S', control, ...at];
   const child = spawn('ssh', args, { stdio: 'ignore' });
   const ended = once(child, 'exit');
   await eventually('the shared connection', async () =>
-    (await succeeds('ssh', '-S', control, '-O', 'check', String(host))) ? true : undefined,
+    (await succeeds('ssh', '-S', control, '-O', 'check', host)) ? true : undefined,
   );
   return {
     options: { ...server.options, options: { ...options, ControlPath: control } },
