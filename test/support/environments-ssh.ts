@@ -57,6 +57,7 @@ export async function sshServer(settings: readonly string[] = []): Promise<SshSe
     'StrictModes no',
     // Connections of all cases come from one address.
     'MaxStartups 200',
+    'MaxSessions 500',
     ...settings,
   ];
   await writeFile(at('config'), `${config.join('\n')}\n`);
@@ -89,6 +90,29 @@ export async function sshServer(settings: readonly string[] = []): Promise<SshSe
   };
 }
 
+/** One connection for all of the executors: hundreds of handshakes would take longer than the cases. */
+export async function sharedConnection(
+  server: SshServer,
+): Promise<AsyncDisposable & { readonly options: SshServer['options'] }> {
+  const control = path.join(server.folder, 'control');
+  const { host, port, user, identityFile, options } = server.options;
+  const given = Object.entries(options ?? {}).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  const at = ['-p', String(port), '-l', String(user), '-i', String(identityFile), host];
+  const args = ['-F', '/dev/null', ...given, '-o', 'BatchMode=yes', '-M', '-N', '-S', control, ...at];
+  const child = spawn('ssh', args, { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  await eventually('the shared connection', async () =>
+    (await succeeds('ssh', '-S', control, '-O', 'check', host)) ? true : undefined,
+  );
+  return {
+    options: { ...server.options, options: { ...options, ControlPath: control } },
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
 /** Puts the bundle there, as the source does. Answers its folder. */
 export async function installOver(server: SshServer): Promise<string> {
   const folder = path.join(server.folder, 'cache');
@@ -100,14 +124,16 @@ export async function installOver(server: SshServer): Promise<string> {
 }
 
 /** Executors of the bundle in that folder, started over ssh. They have exactly the variables that the cases count on, and none of the server's. */
-export function sshKind(server: () => SshServer | undefined, bundle: () => string): ReachedKind {
+export function sshKind(
+  server: () => Pick<SshServer, 'folder' | 'options'>,
+  bundle: () => string,
+): ReachedKind {
   return {
     kind: 'ssh',
     name: 'stdio',
     sharesSessions: false,
     reach: async (mark, options) => {
       const there = server();
-      if (there === undefined) throw new Error('There is no server of ssh.');
       const program = path.join(there.folder, `executor-${mark}`);
       const variables = Object.entries(executorVariables(mark)).map(([name, value]) => `'${name}=${value}'`);
       const start = `'${bundle()}/bin/node' '${bundle()}/lib/main.js'`;

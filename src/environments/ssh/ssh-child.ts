@@ -122,11 +122,7 @@ async function firstWords(
       text = Buffer.concat([text, part]);
       const begin = text.indexOf(sign);
       const end = begin < 0 ? -1 : text.indexOf(0x0a, begin + 1);
-      if (end >= 0) {
-        done();
-        const line = text.toString('utf8', begin + sign.length, end);
-        resolve({ line, noiseBytes: begin, rest: text.subarray(end + 1) });
-      } else if (text.length > limits.sshNoiseBytes) {
+      if ((begin < 0 ? text.length : begin) > limits.sshNoiseBytes) {
         done();
         reject(
           new ConnectionError(
@@ -134,6 +130,10 @@ async function firstWords(
             `The shell over there prints more than ${limits.sshNoiseBytes} bytes before the executor. Let its profile print nothing where nobody types.`,
           ),
         );
+      } else if (end >= 0) {
+        done();
+        const line = text.toString('utf8', begin + sign.length, end);
+        resolve({ line, noiseBytes: begin, rest: text.subarray(end + 1) });
       }
     };
     stream.on('data', take);
