@@ -220,7 +220,7 @@ function errorTable(): string {
 
 function limitTable(): string {
   const files = ['../src/protocol/limits.ts', '../src/protocol/rendezvous-limits.ts'];
-  const reasons = new Map(files.flatMap((file) => [...docComments(file)]));
+  const reasons = new Map(files.flatMap((file) => Array.from(docComments(file))));
   const rows = Object.entries(limits).map(([name, value]) => [
     code(name),
     quantity(name, value),

@@ -89,6 +89,15 @@ export async function openWebSocket<T>(
 
 /** What the answer says that is no upgrade. */
 async function refusal(response: IncomingMessage, peer: 'executor' | 'rendezvous'): Promise<ConnectionError> {
+  const said = peer === 'executor' ? await bodyOf(response) : rejectionReason(response);
+  response.destroy();
+  const status = response.statusCode ?? 0;
+  const message = `The ${peer} refuses the connection with ${status}${said === '' ? '' : ` (${said})`}.`;
+  // A ticket that was refused says nothing of the token.
+  return new ConnectionError(status === 401 && peer === 'executor' ? 'unauthorized' : 'refused', message);
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
   let text = '';
   try {
     for await (const chunk of response.setEncoding('utf8')) {
@@ -98,14 +107,16 @@ async function refusal(response: IncomingMessage, peer: 'executor' | 'rendezvous
   } catch {
     // The status says enough.
   }
-  response.destroy();
-  const status = response.statusCode ?? 0;
-  const said = text
+  return text
     .slice(0, refusalCharacters)
     .trim()
     .replace(/[^\x20-\x7e]/g, '?');
-  const message = `The ${peer} refuses the connection with ${status}${said === '' ? '' : ` (${said})`}.`;
-  return new ConnectionError(status === 401 && peer === 'executor' ? 'unauthorized' : 'refused', message);
+}
+
+/** A word of a rendezvous, and nothing that could be the URL. */
+function rejectionReason({ headers }: IncomingMessage): string {
+  const reason = headers['x-codex-rendezvous-rejection-reason'];
+  return typeof reason === 'string' && /^[a-z][a-z0-9_]{0,63}$/.test(reason) ? reason : '';
 }
 
 /** Starts an executor as a child that speaks over its standard input and output. It ends when the connection does. */

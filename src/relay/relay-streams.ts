@@ -120,7 +120,8 @@ export class RelayStreams {
         // Without an acknowledgement it may have come before the resume that opens its stream.
         if (reliable) return this.#ended.has(streamId) || ack > 0 ? refuse(gone) : undefined;
         if (plainMessage(body) !== undefined) return this.#open(road, streamId, 'plain');
-        return void this.#options.onDropped?.('is a data frame without a message');
+        this.#options.onDropped?.('is a data frame without a message');
+        return undefined;
       case 'ack':
       case 'heartbeat':
         return reliable && (this.#ended.has(streamId) || ack > 0) ? refuse(gone) : undefined;

@@ -17,6 +17,8 @@ export interface FrameFaults {
   readonly cut: number;
 }
 
+export const noFaults: FrameFaults = { drop: 0, repeat: 0, delay: 0, stall: 0, cut: 0 };
+
 export interface FrameProxy extends AsyncDisposable {
   readonly url: string;
   readonly happened: Readonly<Record<keyof FrameFaults, number>>;

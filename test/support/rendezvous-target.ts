@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { ExecClient } from '../../src/client/exec-client.ts';
 import { dialRendezvous } from '../../src/client/rendezvous.ts';
 import type { RendezvousAddress } from '../../src/client/rendezvous-ticket.ts';
+import { noFaults, startFrameProxy } from './chaos-frames.ts';
 import { type ClientTarget, ownCapabilities } from './conformance-client-targets.ts';
 import {
   type ExecutorChild,
@@ -12,6 +13,7 @@ import {
   flags,
   spawnExecutor,
 } from './conformance-targets.ts';
+import { Chance } from './faults-random.ts';
 import { TestRendezvous } from './rendezvous-process.ts';
 
 const connectMs = 30_000;
@@ -36,11 +38,10 @@ export async function startDialledExecutor(
 ): Promise<DialledExecutor> {
   const environmentId = `env-${randomUUID()}`;
   const child = spawnExecutor(
-    [
-      ...['--remote', rendezvous.url, '--environment-id', environmentId],
-      ...['--remote-token-file', rendezvous.executorTokenFile, '--remote-transport', framing],
-      ...flags(options),
-    ],
+    ['--remote', rendezvous.url, '--environment-id', environmentId].concat(
+      ['--remote-token-file', rendezvous.executorTokenFile, '--remote-transport', framing],
+      flags(options),
+    ),
     mark,
   );
   const said = await child.firstLine();
@@ -94,7 +95,7 @@ export function rendezvousTarget(): Target {
     start: async (options = {}) => {
       const executor = await startDialledExecutor(await shared.enter(), mark, options);
       return {
-        shutDown: executor.shutDown,
+        shutDown: () => executor.shutDown(),
         connect: async () => dialRendezvous(executor.address, 0, AbortSignal.timeout(connectMs)),
         [Symbol.asyncDispose]: async () => {
           await executor.ended();
@@ -113,10 +114,13 @@ export function rendezvousClientTarget(mark: string, framing: Framing): ClientTa
       const rendezvous = await TestRendezvous.start();
       const executor = await startDialledExecutor(rendezvous, mark, {}, framing);
       return {
-        connect: async (options) => ({
-          client: await ExecClient.connect(executor.address, { reconnectMs: 0, ...options }),
-          lose: async () => rendezvous.kill(),
-        }),
+        connect: async (options) => {
+          const proxy = await startFrameProxy(rendezvous.url, new Chance(1, 0), noFaults);
+          const address = { ...executor.address, rendezvous: proxy.url };
+          const client = await ExecClient.connect(address, { reconnectMs: 0, ...options });
+          void client.closed.then(async () => proxy[Symbol.asyncDispose]());
+          return { client, lose: async () => proxy.cut() };
+        },
         [Symbol.asyncDispose]: async () => {
           await finish({ mark }, { [Symbol.asyncDispose]: async () => executor.ended() });
           await rendezvous[Symbol.asyncDispose]();
