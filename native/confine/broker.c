@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Wakes the other side on this processor: a call is a conversation, and neither works while the other does. */
@@ -32,6 +33,25 @@ static bool can_look(const struct broker *broker, pid_t command) {
   if (folder < 0 || caller_read(&call, (uintptr_t)probe, copy, sizeof copy) != 0) return false;
   close(folder);
   return memcmp(copy, probe, sizeof probe) == 0;
+}
+
+bool broker_works(void) {
+  struct failure failure = {0};
+  struct broker broker = {.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  int channel[2];
+  if (broker.proc < 0 || !privileges_drop(true, &failure) || !landlock_scope(&failure)) return false;
+  if (pipe2(channel, O_CLOEXEC) != 0) return false;
+  pid_t command = fork();
+  if (command == 0) {
+    /* Until the other side has looked, or is gone. */
+    close(channel[1]);
+    _exit(read(channel[0], &(char){0}, 1) == 0 ? 0 : 1);
+  }
+  bool works = command > 0 && can_look(&broker, command);
+  close(channel[0]);
+  close(channel[1]);
+  if (command > 0) waitpid(command, NULL, 0);
+  return works;
 }
 
 struct broker *broker_open(const struct spec *spec, int listener, pid_t command, struct failure *failure) {

@@ -9,6 +9,9 @@
 
 struct broker;
 
+/* Whether a launcher may look into its command here. Gives up privileges: for a process that ends then. */
+bool broker_works(void);
+
 /* NULL, and the failure filled in, when the broker could not serve. No other function minds NULL. */
 struct broker *broker_open(const struct spec *spec, int listener, pid_t command, struct failure *failure);
 int broker_listener(const struct broker *broker);

@@ -1,4 +1,5 @@
 /* The launcher's order of things. Everything that can fail does so before there is a command. */
+#include "broker.h"
 #include "calls.h"
 #include "confine.h"
 
@@ -51,6 +52,7 @@ static bool let_go_of_streams(void) {
 int main(int argc, char **argv) {
   /* Whether it can be run at all where it is. */
   if (argc == 2 && strcmp(argv[1], "--probe") == 0) return 0;
+  if (argc == 2 && strcmp(argv[1], "--probe-broker") == 0) return broker_works() ? 0 : 1;
   struct spec spec = {0};
   struct failure failure = {0};
   int channel[2];

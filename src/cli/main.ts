@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { accessModes } from '../access/settings.ts';
+import { tuneCollector } from '../support/collector.ts';
 import { version } from '../version.ts';
 import type * as Files from './files.ts';
 import { remoteFlags } from './remote-flags.ts';
@@ -76,6 +77,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--http-deny <rules>', 'where they may not go; stronger than --http-allow')
     .option('--http-allow-metadata', 'let them reach link-local addresses and metadata services')
     .action(async (flags: Record<string, unknown>) => {
+      // Before the rest of the executor is loaded, which would make the memory grow for good.
+      tuneCollector();
       const [{ serve }, { ownVariables, serveConfig }] = await Promise.all([
         import('./serve.ts'),
         import('../config.ts'),

@@ -7,12 +7,10 @@ import { openGuard } from '../process/guard.ts';
 import { removeStaleSpills } from '../process/spill-file.ts';
 import type { RendezvousSettings } from '../server/rendezvous/settings.ts';
 import { ExecServer } from '../server/exec-server.ts';
-import { tuneCollector } from '../support/collector.ts';
 import { createLogger } from '../telemetry/logger.ts';
 
 /** Runs an executor until its client (stdio) or a signal ends it. Answers the exit status. */
 export async function serve(config: ServeConfig): Promise<number> {
-  tuneCollector();
   await checkJournalFolder(config.journalDir);
   await removeStaleSpills(config.journalDir ?? tmpdir());
   const log = createLogger(config.logLevel);

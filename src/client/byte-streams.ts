@@ -155,8 +155,9 @@ export class IncomingBytes implements AsyncIterable<Uint8Array> {
       for (;;) {
         const parts = this.#queue.splice(0, limits.streamDiskBytes / limits.streamChunkBytes);
         if (parts.length > 0) {
+          const bytes = byteLength(parts);
           yield parts;
-          this.#giveBack(byteLength(parts));
+          this.#giveBack(bytes);
         } else if (this.#failure !== undefined) {
           throw this.#failure;
         } else if (this.#end !== undefined) {

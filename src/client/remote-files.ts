@@ -250,8 +250,8 @@ async function receive(
   try {
     let received = 0;
     for await (const parts of bytes.batches()) {
-      await sink.write(parts);
       received += byteLength(parts);
+      await sink.write(parts);
       onProgress(received);
     }
     await sink.commit();

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { limits } from '../protocol/limits.ts';
+import { giveBack } from '../support/give-back.ts';
 import { fileTime } from './file-time.ts';
 import { splitLast } from './folder.ts';
 import { openEmptied, openRegular } from './open-regular.ts';
@@ -10,7 +11,7 @@ import { Replacement } from './replacement.ts';
 
 /** Where a stream from the client goes. */
 export interface ByteSink {
-  /** Resolves when the parts are taken. Called one at a time. */
+  /** Resolves when the parts are taken, which are not the caller's any more. Called one at a time. */
   write(parts: readonly Uint8Array[]): Promise<void>;
   /** Everything has come: makes it last. */
   commit(): Promise<{ readonly entries?: number }>;
@@ -78,7 +79,10 @@ export async function fileSink(path: Buffer, options: UploadOptions): Promise<By
   const replacement = atomic ? await Replacement.open(path, follow, mode) : undefined;
   const file = replacement?.file ?? (await openEmptied(path, follow, mode));
   return {
-    write: (parts) => writeParts(file, parts),
+    write: async (parts) => {
+      await writeParts(file, parts);
+      for (const bytes of parts) giveBack(bytes);
+    },
     commit: async () => {
       if (mode !== undefined && replacement === undefined) await file.chmod(mode);
       if (options.modifiedAtMs !== undefined) {

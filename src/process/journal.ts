@@ -1,7 +1,10 @@
 import type { LimitSettings } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
+import { giveBack } from '../support/give-back.ts';
 import { type JournalEvent, takeWithin } from './journal-event.ts';
-import { Spill, type SpillBudget } from './spill.ts';
+import { type JournalReader, JournalReaders, lookMs } from './journal-readers.ts';
+import type { SpillBudget } from './spill-budget.ts';
+import { Spill } from './spill.ts';
 
 /** What comes after a cursor: events without a gap between them; or the gap that stands there; or nothing yet. */
 export interface Pull {
@@ -26,7 +29,12 @@ const eventOverhead = 64;
 export class Journal {
   readonly #budget: JournalBudget;
   readonly #spill: Spill;
+  readonly #readers = new JournalReaders(() => this.#readersChanged());
   readonly #listeners = new Set<() => void>();
+  /** The disk is full of what readers have not had yet. */
+  #isHeld = false;
+  /** Looks at them meanwhile. */
+  #look: NodeJS.Timeout | undefined;
   /** Consecutive events up to the newest; those before #hotStart have gone to disk. */
   #hot: JournalEvent[] = [];
   #hotStart = 0;
@@ -36,7 +44,7 @@ export class Journal {
 
   constructor(budget: JournalBudget) {
     this.#budget = budget;
-    this.#spill = new Spill(budget.spill);
+    this.#spill = new Spill(budget.spill, this.#readers);
   }
 
   /** One past the newest event. */
@@ -54,9 +62,14 @@ export class Journal {
     return this.#spill.droppedBytes;
   }
 
-  /** The disk is behind: the source should wait until a listener is called. */
+  /** Bytes on their way to disk. */
+  get pendingBytes(): number {
+    return this.#spill.pendingBytes;
+  }
+
+  /** The disk is behind, or full of what readers have not had yet: the source should wait until a listener is called. */
   get congested(): boolean {
-    return this.#spill.pendingBytes > limits.journalInFlightBytes;
+    return this.pendingBytes > limits.journalInFlightBytes || this.#isHeld;
   }
 
   /** Somebody has subscribed: a connection that has not had everything yet. */
@@ -79,6 +92,24 @@ export class Journal {
   subscribe(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /**
+   * Somebody takes the events from here on: what a limit would drop waits for the slowest of them, as long as it makes progress and `mayHold`
+   * says so.
+   */
+  follow(cursor: number, mayHold: () => boolean): JournalReader {
+    return this.#readers.add(cursor, mayHold);
+  }
+
+  /** Somebody has had everything up to this event. */
+  took(seq: number): void {
+    this.#readers.took(seq);
+  }
+
+  /** Nothing more is appended. */
+  end(): void {
+    this.#spill.end();
   }
 
   /** What follows the cursor without waiting for the disk; undefined where the cursor is further back than the memory. */
@@ -107,6 +138,8 @@ export class Journal {
 
   dispose(): void {
     this.#listeners.clear();
+    this.#readers.clear();
+    clearTimeout(this.#look);
     this.#countHot(-this.#hotBytes);
     this.#hot = [];
     this.#hotStart = 0;
@@ -133,6 +166,25 @@ export class Journal {
     for (const listener of this.#listeners) listener();
   }
 
+  #readersChanged(): void {
+    if (!this.#isHeld) return;
+    this.#spill.trim();
+    this.#isHeld = this.#spill.isHeld;
+    if (!this.#isHeld) this.#tell();
+  }
+
+  /** Readers that make no progress are not waited for any longer. */
+  #watchReaders(): void {
+    this.#isHeld = this.#spill.isHeld;
+    if (!this.#isHeld || this.#look !== undefined) return;
+    this.#look = setTimeout(() => {
+      this.#look = undefined;
+      this.#readers.look(this.#nextSeq - 1);
+      this.#readersChanged();
+      this.#watchReaders();
+    }, lookMs(this.#budget.holdMs));
+  }
+
   /** Sends the older part of the memory to disk. */
   #cool(): void {
     const keep = (this.#budget.hotLimit() * 3) / 4;
@@ -149,19 +201,13 @@ export class Journal {
     }
     if (block.length === 0) return;
     void this.#spill.append(block).then(() => this.#tell());
+    this.#watchReaders();
+    // The spill has copied them, and no reader holds an event beyond the turn in which it has pulled it.
     for (const { bytes } of block) giveBack(bytes);
   }
 }
 
-/**
- * Gives the memory back now: the collector, which sees small objects only, would let hundreds of them pile up. The spill has copied the
- * bytes, and no reader holds an event beyond the turn in which it has pulled it.
- */
-function giveBack({ buffer, byteLength }: Buffer): void {
-  if (byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
-}
-
-type MemoryLimits = Pick<LimitSettings, 'journalMemoryBytes' | 'journalMemoryTotalBytes'>;
+type MemoryLimits = Pick<LimitSettings, 'journalMemoryBytes' | 'journalMemoryTotalBytes' | 'journalHoldMs'>;
 
 /** What all journals of an executor share. */
 export class JournalBudget {
@@ -173,6 +219,11 @@ export class JournalBudget {
   constructor(spill: SpillBudget, memory: MemoryLimits = limits) {
     this.spill = spill;
     this.#memory = memory;
+  }
+
+  /** Milliseconds that a program waits for readers without progress. */
+  get holdMs(): number {
+    return this.#memory.journalHoldMs;
   }
 
   /** Bytes that one journal may hold in memory now. */

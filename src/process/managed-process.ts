@@ -250,6 +250,7 @@ export class ManagedProcess {
     };
     this.#diskWatch?.[Symbol.dispose]();
     this.journal.append('closed');
+    this.journal.end();
     this.#gone.resolve();
   }
 }

@@ -58,6 +58,7 @@ async function readOnce(process: ManagedProcess, request: ReadRequest): Promise<
       cursor = toSeq;
     }
   }
+  process.journal.took(cursor);
   // An answer that our own limits cut is not the end of anything yet.
   const cutByCaller = maxBytes === request.maxBytes && chunks.length < limits.readChunks;
   const tellEnd = cursor === newest - 1 || cutByCaller;

@@ -1,21 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { type JournalEvent, decodeEvents, encodeEvents, takeWithin } from './journal-event.ts';
+import type { SpillBudget, Spilled } from './spill-budget.ts';
 import { openSpillFile } from './spill-file.ts';
 
 /** Bytes of one file; a file whose blocks are all dropped gives its space back. */
 const segmentBytes = 16 * 1024 * 1024;
 /** Remembered drops. */
 const rememberedDrops = 1024;
-
-/** What the spills of an executor share. */
-export interface SpillBudget {
-  /** Where the files are made. They lose their name at once, so that a crash leaves nothing behind. */
-  readonly directory: string;
-  readonly bytesPerProcess: number;
-  readonly bytesTotal: number;
-  /** Bytes that all spills hold, on disk or on their way to it. */
-  usedBytes: number;
-}
 
 /** Some consecutive events. `content` is there until they are written, `place` from then on. */
 interface Block {
@@ -42,9 +33,21 @@ interface Drop {
   readonly endOffset: number;
 }
 
-/** The older part of a journal, in files. What does not fit, or cannot be written, is dropped from the oldest on. */
-export class Spill {
+/** How far the readers of a journal are. */
+export interface SpillReaders {
+  /** Events behind this one are not dropped for a limit. */
+  readonly neededAfter: number;
+  /** The newest event that somebody has had. */
+  readonly newestTaken: number;
+}
+
+/**
+ * The older part of a journal, in files. What does not fit is dropped from the oldest on, but for what a reader still needs; what cannot be
+ * written is dropped at once.
+ */
+export class Spill implements Spilled {
   readonly #budget: SpillBudget;
+  readonly #readers: SpillReaders;
   #blocks: Block[] = [];
   #drops: Drop[] = [];
   #usedBytes = 0;
@@ -54,8 +57,9 @@ export class Spill {
   #writing: Promise<void> = Promise.resolve();
   #disposed = false;
 
-  constructor(budget: SpillBudget) {
+  constructor(budget: SpillBudget, readers: SpillReaders) {
     this.#budget = budget;
+    this.#readers = readers;
   }
 
   /** Bytes that are not on disk yet. */
@@ -65,6 +69,19 @@ export class Spill {
 
   get droppedBytes(): number {
     return this.#droppedBytes;
+  }
+
+  get isRead(): boolean {
+    return this.#readers.newestTaken >= (this.#blocks.at(-1)?.lastSeq ?? 0);
+  }
+
+  get isNeeded(): boolean {
+    return (this.#blocks.at(-1)?.lastSeq ?? 0) > this.#readers.neededAfter;
+  }
+
+  /** It is over a limit, and its oldest part is still needed. */
+  get isHeld(): boolean {
+    return this.#isOverLimit && this.#oldestIsNeeded;
   }
 
   /** Where what is here begins behind the cursor. */
@@ -93,9 +110,20 @@ export class Spill {
     this.#blocks.push(block);
     this.#count(block.size);
     this.#pendingBytes += block.size;
-    this.#dropWhile(() => this.#overLimit());
+    this.trim();
     this.#writing = this.#writing.then(() => this.#write(block));
     return this.#writing;
+  }
+
+  /** Drops what a limit asks for and nobody needs. */
+  trim(): void {
+    if (this.#isOverLimit) this.#budget.reclaim();
+    this.dropWhile(() => this.#isOverLimit && !this.#oldestIsNeeded);
+  }
+
+  /** Nothing more is appended. */
+  end(): void {
+    if (!this.#disposed) this.#budget.end(this);
   }
 
   /** Events from right after the cursor on; none when they are no longer here. */
@@ -109,7 +137,7 @@ export class Spill {
       return takeWithin(events.slice(afterSeq + 1 - block.firstSeq), maxBytes, maxEvents);
     } catch {
       // A disk that does not give back what it took: the loss is named, as for one that took nothing.
-      this.#dropWhile(() => this.#blocks.includes(block));
+      this.dropWhile(() => this.#blocks.includes(block));
       return [];
     }
   }
@@ -117,6 +145,7 @@ export class Spill {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#budget.remove(this);
     for (const block of this.#blocks) this.#forget(block);
     this.#blocks = [];
     void this.#writing.then(() => release(this.#segment));
@@ -140,7 +169,7 @@ export class Spill {
       block.content = undefined;
     } catch {
       // A full or broken disk.
-      this.#dropWhile(() => this.#blocks.includes(block));
+      this.dropWhile(() => this.#blocks.includes(block));
     } finally {
       this.#pendingBytes -= block.size;
     }
@@ -155,12 +184,15 @@ export class Spill {
     return this.#segment;
   }
 
-  #overLimit(): boolean {
-    return this.#usedBytes > this.#budget.bytesPerProcess || this.#budget.usedBytes > this.#budget.bytesTotal;
+  get #isOverLimit(): boolean {
+    return this.#usedBytes > this.#budget.bytesPerProcess || this.#budget.isExceeded;
   }
 
-  /** Drops the oldest blocks while the condition holds. */
-  #dropWhile(condition: () => boolean): void {
+  get #oldestIsNeeded(): boolean {
+    return (this.#blocks[0]?.lastSeq ?? 0) > this.#readers.neededAfter;
+  }
+
+  dropWhile(condition: () => boolean): void {
     while (condition()) {
       const block = this.#blocks.shift();
       if (block === undefined) return;

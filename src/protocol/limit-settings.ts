@@ -19,6 +19,7 @@ export const adjustableLimits = {
   jsonDepth: 1000,
   journalMemoryBytes: many,
   journalMemoryTotalBytes: many,
+  journalHoldMs: longestMs,
   reservedDescriptors: 65_536,
   handshakeMs: longestMs,
   pingIntervalMs: longestMs,

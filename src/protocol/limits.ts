@@ -34,10 +34,12 @@ export const limits = {
   journalMemoryTotalBytes: 64 * MiB,
   /** Journal bytes on their way to disk at which the process's output is no longer read until the disk has caught up. */
   journalInFlightBytes: 4 * MiB,
-  /** Journal bytes on disk of one process; the oldest are dropped, and every reader is told. */
+  /** Journal bytes on disk of one process. Beyond it the program waits for its readers; where there are none, the oldest are dropped. */
   journalDiskBytes: 256 * MiB,
   /** The same for all processes of an executor. */
   journalDiskTotalBytes: 1024 * MiB,
+  /** Milliseconds without progress of a reader after which a program whose journal is full no longer waits for it. */
+  journalHoldMs: 30_000,
   /** Decoded bytes in one answer of process/read whose caller named no limit. Keeps answers far below messageBytes. */
   readBytes: 8 * MiB,
   /** Chunks in one answer of process/read: a fraction of jsonValues, which its reader holds it to. */

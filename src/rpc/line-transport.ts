@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Readable, Writable } from 'node:stream';
 import { limitOption } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
+import { giveBack } from '../support/give-back.ts';
 import type { CloseReason, Transport, TransportEvents } from './transport.ts';
 
 const newline = 0x0a;
@@ -56,7 +57,7 @@ export class LineTransport implements Transport {
     if (typeof message === 'string') return void this.#output.write(`${message}\n`);
     this.#output.cork();
     this.#output.write(message);
-    this.#output.write('\n');
+    this.#output.write('\n', () => giveBack(message));
     this.#output.uncork();
   }
 

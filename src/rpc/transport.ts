@@ -12,7 +12,10 @@ export interface Transport {
   readonly receivedBytes: number;
   /** Called once. */
   attach(events: TransportEvents): void;
-  /** Queues a message: a text, or one in UTF-8 already. After the close it is dropped: the other side is gone. */
+  /**
+   * Queues a message: a text, or one in UTF-8 already, whose bytes are the transport's from then on. After the close it is dropped: the
+   * other side is gone.
+   */
   send(message: string | Buffer): void;
   /** Stops reading from the other side until `resume`. */
   pause(): void;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
 import { limitOption } from '../protocol/limit-settings.ts';
+import { giveBack } from '../support/give-back.ts';
 import { type TcpProgress, keepAlive } from './keep-alive.ts';
 import {
   type CloseReason,
@@ -57,7 +58,11 @@ export class WebSocketTransport implements Transport {
     this.#webSocket.on('message', (data: Buffer, isBinary) => {
       if (isBinary && !isUtf8(data)) events.onGarbage('is not UTF-8');
       // Base64 makes most long messages ASCII, which is quicker to take as Latin-1.
-      else events.onMessage(data.toString(isAscii(data) ? 'latin1' : 'utf8'));
+      else {
+        const text = data.toString(isAscii(data) ? 'latin1' : 'utf8');
+        giveBack(data);
+        events.onMessage(text);
+      }
     });
     this.#socket.on('drain', () => events.onDrain());
     this.#webSocket.once('close', (code, reason) => {
@@ -71,7 +76,9 @@ export class WebSocketTransport implements Transport {
   /** The first frame of a turn of the event loop leaves at once, the others of that turn in one write behind it. */
   send(message: string | Buffer): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    this.#webSocket.send(message, { binary: false });
+    // The library calls back when the system has the bytes.
+    const sent = typeof message === 'string' ? undefined : (): void => giveBack(message);
+    this.#webSocket.send(message, { binary: false }, sent);
     if (this.#corked) return;
     this.#corked = true;
     this.#socket.cork();

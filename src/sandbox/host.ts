@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { limits } from '../protocol/limits.ts';
-import { native } from '../support/native.ts';
+import { type HostFacts as NativeFacts, native } from '../support/native.ts';
 
 type Usable<T> =
   | ({ readonly usable: true } & T)
@@ -50,23 +50,37 @@ export async function probeHost(options: HostOptions = {}): Promise<HostFacts> {
           problem: 'the kernel has no seccomp filters',
           fix: 'use a kernel with CONFIG_SECCOMP_FILTER',
         };
-  const landlock: HostFacts['landlock'] =
-    options.landlock !== 'off' && facts.landlockAbi >= landlockAbi
-      ? { usable: true, abi: facts.landlockAbi, broker: facts.seccompNotify }
-      : {
-          usable: false,
-          problem:
-            facts.landlockAbi > 0
-              ? `Landlock of this kernel is of ABI ${facts.landlockAbi}, and ${landlockAbi} is needed`
-              : 'the kernel has no Landlock, or it is not enabled',
-          fix: 'use Linux 6.12 or later with landlock in its lsm= list',
-        };
+  const landlock = await probeLandlock(options.landlock, facts, launcher.usable ? path : undefined);
   if (!launcher.usable) return { launcher, bubblewrap: launcher, landlock };
   return {
     launcher,
     landlock,
     bubblewrap: await probeBubblewrap(options.bubblewrap, launcher.path, facts.landlockAbi),
   };
+}
+
+async function probeLandlock(
+  configured: HostOptions['landlock'],
+  { landlockAbi: abi, seccompNotify }: NativeFacts,
+  launcher: string | undefined,
+): Promise<HostFacts['landlock']> {
+  if (configured === 'off' || abi < landlockAbi) {
+    const problem =
+      abi > 0
+        ? `Landlock of this kernel is of ABI ${abi}, and ${landlockAbi} is needed`
+        : 'the kernel has no Landlock, or it is not enabled';
+    return { usable: false, problem, fix: 'use Linux 6.12 or later with landlock in its lsm= list' };
+  }
+  // Beside bubblewrap it needs none of that. Alone it cannot start anything without.
+  if (seccompNotify && launcher !== undefined && (await saysNo(launcher, ['--probe-broker'])) !== undefined) {
+    return {
+      usable: false,
+      problem:
+        'no program may read the memory of those that it starts, which Landlock without bubblewrap needs',
+      fix: 'set kernel.yama.ptrace_scope to 1 (with 2 and 3 that is forbidden), and give a container its own /proc',
+    };
+  }
+  return { usable: true, abi, broker: seccompNotify };
 }
 
 async function probeBubblewrap(
@@ -120,8 +134,14 @@ async function tryBubblewrap(path: string, launcher: string, ownProc: boolean): 
     launcher,
     '--probe',
   ];
+  return saysNo(path, args);
+}
+
+/** Runs it. Answers what it says when it fails; undefined when it does not. */
+async function saysNo(program: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile(path, args, { env: {}, cwd: '/', timeout: limits.sandboxProbeMs }, (error, _stdout, stderr) =>
+    const options = { env: {}, cwd: '/', timeout: limits.sandboxProbeMs };
+    execFile(program, args, options, (error, _stdout, stderr) =>
       resolve(error === null ? undefined : (stderr.trim().split('\n')[0] ?? error.message)),
     );
   });

@@ -65,17 +65,22 @@ export class ConnectionProcesses {
     const { processes } = this.#requireSession();
     for (const { processId, afterSeq } of this.#cursors) {
       const process = processes.peek(processId);
-      if (process !== undefined) this.push.attach(process, Math.min(afterSeq, process.journal.nextSeq - 1));
+      if (process !== undefined) this.follow(process, Math.min(afterSeq, process.journal.nextSeq - 1));
     }
     this.#cursors = [];
     this.#letGo();
     // Those that were named are attached already.
     for (const process of processes.list()) {
-      if (process.state !== 'closed') this.push.attach(process, process.journal.nextSeq - 1);
+      if (process.state !== 'closed') this.follow(process, process.journal.nextSeq - 1);
     }
     const session = this.#requireSession();
     session.home = this;
     for (const [process, roster] of session.rosters()) this.meet(process, roster);
+  }
+
+  /** Sends the events of a process of the session. */
+  follow(process: ManagedProcess, afterSeq: number): void {
+    this.push.attach(process, afterSeq, process.id, () => this.#mayWrite(process));
   }
 
   async start(params: Params<'process/start'>): Promise<ManagedProcess | undefined> {
@@ -180,10 +185,20 @@ export class ConnectionProcesses {
   }
 
   #ownOne(process: ManagedProcess, access: Access): ManagedProcess {
-    const attachment = this.#home.get(process);
-    const role = attachment && this.#requireSession().roster(process)?.role(attachment);
-    check(role ?? 'owner', access);
+    check(this.#ownRole(process), access);
     return process;
+  }
+
+  #ownRole(process: ManagedProcess): AttachRole {
+    const attachment = this.#home.get(process);
+    return (attachment && this.#requireSession().roster(process)?.role(attachment)) ?? 'owner';
+  }
+
+  /** Who may only watch a program does not slow it down either. */
+  #mayWrite(process: ManagedProcess): boolean {
+    const foreign = [...this.#foreign.values()].find((one) => one.process === process);
+    const role = foreign === undefined ? this.#ownRole(process) : foreign.roster.role(foreign.attachment);
+    return role !== undefined && allowed[role].includes('write');
   }
 
   #foreignOne(id: string, access: Access): ManagedProcess | undefined {
@@ -247,7 +262,9 @@ export class ConnectionProcesses {
       nextSeq: journal.nextSeq,
       resizePolicy,
     };
-    const start = (): void => this.push.attachAt(process, Math.min(afterSeq, journal.nextSeq - 1), id);
+    const mayHold = (): boolean => this.#mayWrite(process);
+    const start = (): void =>
+      this.push.attachAt(process, Math.min(afterSeq, journal.nextSeq - 1), id, mayHold);
     return { answer, start };
   }
 

@@ -6,6 +6,7 @@ import { ripgrepFinder } from '../file-system/search/ripgrep.ts';
 import { withoutSwitches } from '../process/env-policy.ts';
 import { JournalBudget } from '../process/journal.ts';
 import { Places } from '../process/places.ts';
+import { SpillBudget } from '../process/spill-budget.ts';
 import type { EnvironmentMetrics } from '../protocol/environment.ts';
 import { type LimitSettings, limitSettings } from '../protocol/limit-settings.ts';
 import { limits } from '../protocol/limits.ts';
@@ -77,12 +78,11 @@ export class ExecServer {
   constructor(options: ExecServerOptions) {
     this.limits = limitSettings(options.limits);
     const diskBytes = options.journalDiskBytes ?? limits.journalDiskBytes;
-    const spill = {
+    const spill = new SpillBudget({
       directory: options.journalDirectory ?? tmpdir(),
       bytesPerProcess: diskBytes,
       bytesTotal: options.journalDiskTotalBytes ?? limits.journalDiskTotalBytes,
-      usedBytes: 0,
-    };
+    });
     this.#budget = new JournalBudget(spill, this.limits);
     this.#places = new Places(this.limits.processes);
     const { env, closedRetentionMs, detachedSessionMs, bubblewrap, allowWeaker } = options;

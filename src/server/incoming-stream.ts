@@ -57,6 +57,7 @@ export class IncomingStream {
   /** Gives the sink what waits, as much as came during the last write at once. */
   async #write(): Promise<void> {
     for (let batch = this.#batch(); batch.length > 0; batch = this.#batch()) {
+      const size = batch.reduce((sum, { bytes }) => sum + bytes.length, 0);
       try {
         this.#check();
         for (const { bytes } of batch) this.#hash.update(bytes);
@@ -66,7 +67,7 @@ export class IncomingStream {
         const failure = this.#fail(toError(error));
         for (const { taken } of batch) taken.reject(failure);
       }
-      for (const { bytes } of batch) this.#waiting -= bytes.length;
+      this.#waiting -= size;
     }
     this.#writing = undefined;
   }

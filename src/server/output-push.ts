@@ -1,4 +1,5 @@
 import type { JournalEvent } from '../process/journal-event.ts';
+import type { JournalReader } from '../process/journal-readers.ts';
 import type { Pull } from '../process/journal.ts';
 import type { Ending, ManagedProcess } from '../process/managed-process.ts';
 import { limits } from '../protocol/limits.ts';
@@ -14,6 +15,8 @@ interface Feed {
   readonly name: string;
   /** The same as JSON, which every event repeats. */
   readonly id: string;
+  /** How far it is, for the journal. */
+  readonly reader: JournalReader;
   subscription: Disposable | undefined;
   cursor: number;
   /** Bytes of output up to the cursor; undefined where it did not begin at the beginning and nothing has come yet. */
@@ -41,13 +44,17 @@ export class OutputPush {
     return this.#closed;
   }
 
-  /** Sends the events of the process that come after the cursor, until it is closed. One that is attached stays as it is. */
-  attach(process: ManagedProcess, afterSeq: number, name = process.id): void {
+  /**
+   * Sends the events of the process that come after the cursor, until it is closed. One that is attached stays as it is. `mayHold`: whether
+   * the program waits where it outruns this connection.
+   */
+  attach(process: ManagedProcess, afterSeq: number, name = process.id, mayHold = () => true): void {
     if (this.#closed || this.#feeds.has(process)) return;
     const feed: Feed = {
       process,
       name,
       id: JSON.stringify(name),
+      reader: process.journal.follow(afterSeq, mayHold),
       subscription: undefined,
       cursor: afterSeq,
       offset: afterSeq === 0 ? 0 : undefined,
@@ -61,9 +68,9 @@ export class OutputPush {
   }
 
   /** The same from another cursor, wherever it was before. */
-  attachAt(process: ManagedProcess, afterSeq: number, name: string): void {
+  attachAt(process: ManagedProcess, afterSeq: number, name: string, mayHold: () => boolean): void {
     this.detach(process);
-    this.attach(process, afterSeq, name);
+    this.attach(process, afterSeq, name, mayHold);
   }
 
   /** Sends no more of the process. */
@@ -91,6 +98,7 @@ export class OutputPush {
 
   #drop(feed: Feed): void {
     feed.subscription?.[Symbol.dispose]();
+    feed.reader[Symbol.dispose]();
     if (this.#feeds.get(feed.process) === feed) this.#feeds.delete(feed.process);
   }
 
@@ -138,6 +146,7 @@ export class OutputPush {
       feed.busy = true;
       this.#queue.push(feed);
     }
+    feed.reader.moved(feed.cursor);
   }
 
   #sendClosed(feed: Feed, seq: number): void {

@@ -2,13 +2,14 @@ import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /**
- * MiB of the young generation, of which one half is in use. Left alone, bulk data makes it grow to 128 MiB with next to nothing alive in it.
- * In a smaller one, buffers on their way to a disk or socket grow old before they are done with, and are freed late.
+ * MiB of the young generation, of which one half is in use. Left alone, bulk data makes it grow to 128 MiB with next to nothing alive in it,
+ * and loading the executor alone to 32.
  */
-const youngMiB = 32;
+const youngMiB = 16;
 
 /**
- * Makes the collector of this process fit an executor: bulk data must neither hold up a keystroke nor fill the memory.
+ * Makes the collector of this process fit an executor: bulk data must neither hold up a keystroke nor fill the memory. To be called before
+ * the executor is loaded.
  *
  * - It collects the young generation on the thread that waits for it. Next to nothing is alive there, so that it takes a millisecond; with
  *   helper threads, each of them first has to get a processor, which are all busy.
@@ -16,14 +17,17 @@ const youngMiB = 32;
  */
 export function tuneCollector(): void {
   setFlagsFromString('--no-parallel-scavenge');
-  let grows = true;
+  let grows: boolean | undefined;
+  const setGrowing = (wanted: boolean): void => {
+    if (wanted === grows) return;
+    grows = wanted;
+    setFlagsFromString(`--semi-space-growth-factor=${grows ? 2 : 1}`);
+  };
+  setGrowing(false);
   const observer = new PerformanceObserver(() => {
     const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
-    // It shrinks when there is nothing to do, and then has to grow again.
-    const small = young === undefined || young.space_size < youngMiB * 1024 * 1024;
-    if (small === grows) return;
-    grows = small;
-    setFlagsFromString(`--semi-space-growth-factor=${grows ? 2 : 1}`);
+    // It shrinks when there is nothing to do, to any size, and then has to grow again.
+    setGrowing(young !== undefined && 2 * young.space_size <= youngMiB * 1024 * 1024);
   });
   observer.observe({ entryTypes: ['gc'] });
 }

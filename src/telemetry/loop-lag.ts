@@ -11,6 +11,9 @@ export class LoopLag implements Disposable {
   /** One always looks back a whole window: a reset forgets the sample that is under way. */
   readonly #histograms: [Histogram, Histogram];
   readonly #timer: NodeJS.Timeout;
+  /** The delay before the first sample, which a histogram has nothing to compare with. */
+  #firstMs = 0;
+  readonly #first: NodeJS.Timeout;
 
   /** Delays are remembered for one to two windows. */
   constructor(windowMs: number) {
@@ -20,16 +23,24 @@ export class LoopLag implements Disposable {
       return histogram;
     };
     this.#histograms = [start(), start()];
+    const begin = performance.now();
+    this.#first = setTimeout(() => {
+      this.#firstMs = Math.max(0, Math.round(performance.now() - begin - sampleMs));
+    }, sampleMs);
+    this.#first.unref();
+    let windows = 0;
     this.#timer = setInterval(() => {
       this.#histograms.reverse();
       this.#histograms[1].reset();
+      windows += 1;
+      if (windows === 2) this.#firstMs = 0;
     }, windowMs);
     this.#timer.unref();
   }
 
   /** Milliseconds of the longest delay. */
   get longestMs(): number {
-    return Math.max(...this.#histograms.map((histogram) => lateness(histogram.max)));
+    return Math.max(this.#firstMs, ...this.#histograms.map((histogram) => lateness(histogram.max)));
   }
 
   /** Milliseconds that 99 of 100 samples stay below. */
@@ -40,6 +51,7 @@ export class LoopLag implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#first);
     for (const histogram of this.#histograms) histogram.disable();
   }
 }

@@ -1,3 +1,5 @@
+import { createHmac } from 'node:crypto';
+
 import { WebSocket } from 'ws';
 import type { WireError } from '../../src/protocol/errors.ts';
 import type { Method, WireEvent, WireParams, WireResult } from '../../src/protocol/methods.ts';
@@ -61,6 +63,7 @@ export class RawClient implements AsyncDisposable {
   readonly #logs = new Map<string, ProcessLog>();
   #nextId = 1;
   #sessionId = '';
+  #sessionSecret = '';
 
   private constructor(open: (onMessage: (text: string) => void) => Wire) {
     this.#wire = open((text) => this.#receive(text));
@@ -94,7 +97,10 @@ export class RawClient implements AsyncDisposable {
 
   async #handshake(resumeSessionId: string | undefined): Promise<this> {
     const params = { clientName: 'faults', ...(resumeSessionId === undefined ? {} : { resumeSessionId }) };
-    ({ sessionId: this.#sessionId } = await this.request('initialize', params));
+    ({ sessionId: this.#sessionId, sessionSecret: this.#sessionSecret = '' } = await this.request(
+      'initialize',
+      params,
+    ));
     this.#wire.send('{"method":"initialized"}');
     return this;
   }
@@ -121,6 +127,22 @@ export class RawClient implements AsyncDisposable {
     const log = new ProcessLog(params.processId, onOutput);
     this.#logs.set(params.processId, log);
     await this.request('process/start', { cwd: '/', env: { PATH: '/usr/bin:/bin' }, tty: false, ...params });
+    return log;
+  }
+
+  /** Attaches to a process of another client's session, and writes down its events. */
+  async attach(
+    other: RawClient,
+    processId: string,
+    role: 'writer' | 'viewer',
+    onOutput?: (bytes: number) => void,
+  ): Promise<ProcessLog> {
+    const log = new ProcessLog(processId, onOutput);
+    this.#logs.set(processId, log);
+    const key = createHmac('sha256', other.#sessionSecret)
+      .update(`attach\n${role}\n${processId}`)
+      .digest('base64url');
+    await this.request('process/attach', { processId, sessionId: other.sessionId, role, key, afterSeq: 0 });
     return log;
   }
 

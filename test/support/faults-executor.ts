@@ -8,7 +8,7 @@ const KILLED_MS = 10_000;
 /** Enough for a stack trace; only used in error texts. */
 const KEPT_STDERR_CHARS = 8_192;
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const ownMain = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 export interface ExitStatus {
   readonly code: number | null;
@@ -21,6 +21,8 @@ export interface Launch {
   readonly wrap?: readonly string[];
   /** The user to run as; that of the test if absent. */
   readonly uid?: number | undefined;
+  /** The executable; that of the sources if absent. */
+  readonly main?: string | undefined;
 }
 
 /** An executor in a process of its own; disposing it kills that process. */
@@ -30,7 +32,11 @@ export class Executor implements AsyncDisposable {
   readonly exited: Promise<ExitStatus>;
   #stderr = '';
 
-  constructor(args: readonly string[], stdin: 'ignore' | 'pipe', { wrap = [], uid }: Launch = {}) {
+  constructor(
+    args: readonly string[],
+    stdin: 'ignore' | 'pipe',
+    { wrap = [], uid, main = ownMain }: Launch = {},
+  ) {
     const [program = '', ...rest] = [...wrap, process.execPath, main, 'serve', ...args];
     const user = uid === undefined ? {} : { uid, gid: uid };
     this.child = spawn(program, rest, { stdio: [stdin, 'pipe', 'pipe'], ...user });

@@ -1,5 +1,7 @@
 import type { JournalEvent } from '../../src/process/journal-event.ts';
 import { Journal, JournalBudget, type Pull } from '../../src/process/journal.ts';
+import { SpillBudget } from '../../src/process/spill-budget.ts';
+import { limits as defaults } from '../../src/protocol/limits.ts';
 import { type TemporaryFolder, temporaryFolder } from './unit-folder.ts';
 import { expectSoon } from './unit-wait.ts';
 
@@ -11,15 +13,18 @@ export interface JournalRoom extends AsyncDisposable {
 
 /** A folder and a budget for journals, which are disposed with it. */
 export async function journalRoom(
-  limits: { bytesPerProcess?: number; bytesTotal?: number; directory?: string } = {},
+  limits: { bytesPerProcess?: number; bytesTotal?: number; directory?: string; journalHoldMs?: number } = {},
 ): Promise<JournalRoom> {
   const folder = await temporaryFolder();
   const journals: Journal[] = [];
-  const budget = new JournalBudget({
+  const spill = new SpillBudget({
     directory: limits.directory ?? folder.path,
     bytesPerProcess: limits.bytesPerProcess ?? 64 * 1024 * 1024,
     bytesTotal: limits.bytesTotal ?? 256 * 1024 * 1024,
-    usedBytes: 0,
+  });
+  const budget = new JournalBudget(spill, {
+    ...defaults,
+    journalHoldMs: limits.journalHoldMs ?? defaults.journalHoldMs,
   });
   return {
     folder,

@@ -25,7 +25,7 @@ export const processHandlers: ProcessHandlers = {
     const process = await processes.start(params);
     // What the first answer said of its sandbox still holds.
     if (process === undefined) return { processId, duplicate: true };
-    request.afterReply(() => processes.push.attach(process, 0));
+    request.afterReply(() => processes.follow(process, 0));
     const { confined } = process;
     if (confined === undefined) return { processId, sandboxType: 'none' };
     const { enforcer, givenUp } = confined;

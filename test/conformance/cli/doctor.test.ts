@@ -1,15 +1,21 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chmod } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { promisify } from 'node:util';
 
 import { afterAll, expect, test } from 'vitest';
 
 import { ExecClient } from '../../../src/client/exec-client.ts';
-import { cli, cliFolder, startServer } from '../../support/cli-program.ts';
+import { cli, cliFolder, cliVariables, main, startServer } from '../../support/cli-program.ts';
 import { expectNothingLeft } from '../../support/conformance-leftovers.ts';
+import { requireSandbox } from '../../support/sandbox-arena.ts';
 
 interface Report {
   readonly profiles: Readonly<Record<string, { readonly enforced: boolean }>>;
-  readonly host: { readonly bubblewrap: { readonly usable: boolean; readonly problem?: string } };
+  readonly host: Readonly<
+    Record<'bubblewrap' | 'landlock', { readonly usable: boolean; readonly problem?: string }>
+  >;
   readonly allowWeaker: readonly string[];
 }
 
@@ -58,6 +64,28 @@ test('takes the same options as serve, and says the same as its environment', as
   const facts = client.environment?.capabilities?.execServer?.sandbox;
   expect(facts?.profiles).toEqual(report.profiles);
   expect(facts?.bubblewrap.usable).toBe(false);
+});
+
+test('does not count on Landlock where the launcher cannot look into what it starts', async (context) => {
+  requireSandbox(context);
+  // A /proc with nothing in it, and no right to read memory by the other way: as where a policy forbids both.
+  const inside = ['--ro-bind', '/', '/', '--dev', '/dev', '--tmpfs', '/proc', '--tmpfs', tmpdir(), '--'];
+  const command = [process.execPath, main, 'doctor', '--bubblewrap', 'off', '--json'];
+  const failed = promisify(execFile)('/usr/bin/bwrap', [...inside, ...command], {
+    env: cliVariables({ mark }),
+    timeout: 60_000,
+  });
+  const { stdout } = (await failed.catch((error: unknown) => error)) as { stdout: string };
+  const report = JSON.parse(stdout) as Report;
+  expect(report.host.landlock).toMatchObject({
+    usable: false,
+    problem: expect.stringContaining('memory') as string,
+    fix: expect.stringContaining('ptrace_scope') as string,
+  });
+  expect(report.profiles).toMatchObject({
+    readOnly: { enforced: false },
+    workspaceWrite: { enforced: false },
+  });
 });
 
 test('finds a folder for its state that others can use', async () => {

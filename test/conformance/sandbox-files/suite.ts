@@ -187,21 +187,22 @@ export function sandboxFileCases(
     });
   });
 
-  describe.runIf(denials)('keeps what a profile denies', () => {
-    const sandbox = () =>
-      context(tree.workspace, [
-        special('root', 'read'),
-        special('project_roots', 'write'),
-        place(tree.in('.env'), 'none'),
-        place(tree.in('src'), 'none'),
-        place(tree.in('src/deep'), 'write'),
-      ]);
+  const withDenials = () =>
+    context(tree.workspace, [
+      special('root', 'read'),
+      special('project_roots', 'write'),
+      place(tree.in('.env'), 'none'),
+      place(tree.in('src'), 'none'),
+      place(tree.in('src/deep'), 'write'),
+    ]);
+
+  const denialCases = (): void => {
     const rules = { file: 'entry 3 (path none)', folder: 'entry 4 (path none)' };
 
     test('a file, which is seen and not read, written or removed', async () => {
       const path = tree.in('.env');
       const ask = async (method: string, more = {}): Promise<Answer> =>
-        client().request(method, { path, sandbox: sandbox(), ...more });
+        client().request(method, { path, sandbox: withDenials(), ...more });
       expectRefusal(await ask('fs/readFile'), { ...denied, rule: rules.file });
       expectRefusal(await ask('fs/writeFile', { dataBase64: '' }), {
         ...readOnly,
@@ -214,7 +215,7 @@ export function sandboxFileCases(
 
     test('a folder, but not what is granted in it', async () => {
       const ask = async (method: string, name: string, more = {}): Promise<Answer> =>
-        client().request(method, { path: tree.in(name), sandbox: sandbox(), ...more });
+        client().request(method, { path: tree.in(name), sandbox: withDenials(), ...more });
       const write = { dataBase64: Buffer.from('int e;\n').toString('base64') };
       expectRefusal(await ask('fs/readFile', 'src/a.c'), { ...denied, rule: rules.folder });
       expectRefusal(await ask('fs/readDirectory', 'src'), { ...denied, rule: rules.folder });
@@ -225,7 +226,18 @@ export function sandboxFileCases(
       expect((await ask('fs/writeFile', 'src/deep/e.c', write)).error).toBeUndefined();
       expect((await ask('fs/readFile', 'src/deep/e.c')).result).toEqual(write);
     });
-  });
+  };
+
+  // What cannot be enforced is no reason to leave a test out: it has to be refused.
+  if (!denials)
+    test('refuses a profile that denies something in what it grants', async () => {
+      for (const name of ['.env', 'src/a.c', 'f.txt']) {
+        const answer = await client().request('fs/readFile', { path: tree.in(name), sandbox: withDenials() });
+        expect(answer.error?.message, name).toContain('cannot deny a path inside of a grant');
+        expect(answer.error?.data, name).toMatchObject({ sandbox: { rule: 'entry 3 (path none)' } });
+      }
+    });
+  else describe('keeps what a profile denies', denialCases);
 
   test('does without a sandbox what needs none', async () => {
     const path = tree.out('direct');

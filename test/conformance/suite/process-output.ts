@@ -297,7 +297,9 @@ export const processOutput: Topic = {
       title: 'what the journal has no room for is told as a gap with its exact range',
       covers: ['process/gap', 'process/read', 'process/closed'],
       run: async (context) => {
-        const client = await context.open(await context.own({ journalDiskBytes: 0 }));
+        const client = await context.open(
+          await context.own({ journalDiskBytes: 0, limits: { journalHoldMs: 200 } }),
+        );
         const folder = await context.folder();
         const view = await client.shell(`read x; head -c ${64 * MiB} /dev/zero; touch done`, {
           pipeStdin: true,
@@ -324,7 +326,9 @@ export const processOutput: Topic = {
       title: 'the bytes that gaps name are those that did not come',
       covers: ['process/gap', 'process/closed'],
       run: async (context) => {
-        const client = await context.open(await context.own({ journalDiskBytes: 0 }));
+        const client = await context.open(
+          await context.own({ journalDiskBytes: 0, limits: { journalHoldMs: 200 } }),
+        );
         const folder = await context.folder();
         const view = await client.shell(`read x; head -c ${32 * MiB} /dev/zero; touch done`, {
           pipeStdin: true,

@@ -3,7 +3,8 @@ import { truncate } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { decodeEvents, encodeEvents, takeWithin } from '../../../src/process/journal-event.ts';
 import type { JournalEvent } from '../../../src/process/journal-event.ts';
-import { Spill, type SpillBudget } from '../../../src/process/spill.ts';
+import { Spill } from '../../../src/process/spill.ts';
+import { SpillBudget, type SpillLimits } from '../../../src/process/spill-budget.ts';
 import { openFile, openFilesIn, temporaryFolder } from '../../support/unit-folder.ts';
 import { content } from '../../support/unit-journal.ts';
 
@@ -18,18 +19,15 @@ function block(firstSeq: number, count: number, bytes: number): JournalEvent[] {
   }));
 }
 
-const budgetOf = (directory: string, given: Partial<SpillBudget> = {}): SpillBudget => ({
-  directory,
-  bytesPerProcess: 100 * MiB,
-  bytesTotal: 100 * MiB,
-  usedBytes: 0,
-  ...given,
-});
+const budgetOf = (directory: string, given: Partial<SpillLimits> = {}): SpillBudget =>
+  new SpillBudget({ directory, bytesPerProcess: 100 * MiB, bytesTotal: 100 * MiB, ...given });
+
+const nobody = { neededAfter: Infinity, newestTaken: 0 };
 
 describe('Spill', () => {
   it('gives back what it has taken, before and after it is on disk', async () => {
     await using folder = await temporaryFolder();
-    const spill = new Spill(budgetOf(folder.path));
+    const spill = new Spill(budgetOf(folder.path), nobody);
     const written = spill.append(block(1, 10, 1000));
     expect(spill.pendingBytes).toBeGreaterThan(10_000);
     const before = await spill.read(0, MiB, 100);
@@ -42,7 +40,7 @@ describe('Spill', () => {
 
   it('reads from the middle of a block, within the limits of the caller', async () => {
     await using folder = await temporaryFolder();
-    const spill = new Spill(budgetOf(folder.path));
+    const spill = new Spill(budgetOf(folder.path), nobody);
     await spill.append(block(1, 10, 100));
     await spill.append(block(11, 10, 100));
     const seqs = async (afterSeq: number, maxBytes: number, maxEvents: number): Promise<number[]> =>
@@ -61,7 +59,7 @@ describe('Spill', () => {
   it('goes on in a new file when one is full, and closes all of them at its end', async () => {
     await using folder = await temporaryFolder();
     const budget = budgetOf(folder.path);
-    const spill = new Spill(budget);
+    const spill = new Spill(budget, nobody);
     for (let i = 0; i < 5; i++) await spill.append(block(1 + i * 7, 7, MiB));
     expect(openFilesIn(folder.path)).toBe(3);
     for (let cursor = 0; cursor < 35; cursor += 7) {
@@ -77,7 +75,7 @@ describe('Spill', () => {
   it('drops whole blocks, the oldest first, and counts their output', async () => {
     await using folder = await temporaryFolder();
     const budget = budgetOf(folder.path, { bytesPerProcess: 25_000 });
-    const spill = new Spill(budget);
+    const spill = new Spill(budget, nobody);
     for (let i = 0; i < 4; i++) await spill.append(block(1 + i * 10, 10, 1000));
     expect(spill.firstAfter(0)).toEqual({ seq: 21, offset: 20_000 });
     expect(spill.droppedBytes).toBe(20_000);
@@ -89,7 +87,7 @@ describe('Spill', () => {
 
   it('counts thousands of drops, and remembers where enough of them ended', async () => {
     await using folder = await temporaryFolder();
-    const spill = new Spill(budgetOf(folder.path, { bytesPerProcess: 0 }));
+    const spill = new Spill(budgetOf(folder.path, { bytesPerProcess: 0 }), nobody);
     for (let seq = 1; seq <= 5000; seq++) await spill.append(block(seq, 1, 10));
     expect(spill.droppedBytes).toBe(50_000);
     expect(spill.offsetAfter(4999)).toBeLessThanOrEqual(49_990);
@@ -99,7 +97,7 @@ describe('Spill', () => {
 
   it('drops what the disk does not take', async () => {
     const budget = budgetOf('/dev/null');
-    const spill = new Spill(budget);
+    const spill = new Spill(budget, nobody);
     await spill.append(block(1, 10, 1000));
     expect([spill.droppedBytes, spill.pendingBytes, budget.usedBytes]).toEqual([10_000, 0, 0]);
     spill.dispose();
@@ -108,7 +106,7 @@ describe('Spill', () => {
   it('drops what the disk does not give back', async () => {
     await using folder = await temporaryFolder();
     const budget = budgetOf(folder.path);
-    const spill = new Spill(budget);
+    const spill = new Spill(budget, nobody);
     await spill.append(block(1, 10, 1000));
     await spill.append(block(11, 10, 1000));
     const fds = readdirSync('/proc/self/fd').filter((fd) => openFile(fd).startsWith(`${folder.path}/`));
@@ -123,7 +121,7 @@ describe('Spill', () => {
   it('leaves no file behind when it is disposed before its first write has ended', async () => {
     await using folder = await temporaryFolder();
     const budget = budgetOf(folder.path);
-    const spill = new Spill(budget);
+    const spill = new Spill(budget, nobody);
     const written = spill.append(block(1, 10, 100_000));
     spill.dispose();
     await written;
