@@ -19,6 +19,8 @@
       'type': 'executable',
       'sources': ['native/reaper.c'],
       'include_dirs!': ['<(node_root_dir)/include/node'],
+      # It runs wherever the launcher does, whatever the age of the C library there.
+      'conditions': [['OS=="linux" and static_c==1', {'ldflags': ['-static']}]],
     },
   ],
   'conditions': [

@@ -35,6 +35,7 @@ export default defineConfig({
         maxWorkers: 2,
         env: { EXEC_SERVER_TEST_ROAD: 'chaos' },
       }),
+      project('environments', 240_000, 2, { maxWorkers: 2 }),
       // The conformance cases once more, by way of a rendezvous; and what happens when that or a leg of it goes.
       project('rendezvous', 120_000, 2, { maxWorkers: 2 }),
       project('soak', 180_000, 2, { maxWorkers: 1 }),

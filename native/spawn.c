@@ -198,6 +198,12 @@ static void close_all(int fds[3]) {
   }
 }
 
+#ifdef __linux__
+#define set_mask sigprocmask
+#else
+#define set_mask pthread_sigmask
+#endif
+
 static void execute(napi_env env, void *data) {
   struct launch *launch = data;
   launch->parent = getpid();
@@ -205,10 +211,13 @@ static void execute(napi_env env, void *data) {
   if (!(launch->tty ? open_pty(launch) : open_pipes(launch)) || (launch->aside_error >= 0 && launch->aside_null < 0)) {
     fail(launch, LAUNCH_SETUP);
   } else {
-    /* No handler of the parent may run in the child while they share memory. */
+    /*
+     * No handler of the parent may run in the child while they share memory. On Linux sigprocmask is about the calling thread; the other
+     * name of the same would ask for a newer C library than Node itself does.
+     */
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    set_mask(SIG_SETMASK, &all, &before);
 #ifdef __APPLE__
     pid_t pid = fork(); /* vfork is deprecated there; an exec failure is seen as exit status 127 */
 #else
@@ -220,7 +229,7 @@ static void execute(napi_env env, void *data) {
     }
     if (pid < 0) fail(launch, LAUNCH_SETUP);
     launch->pid = pid;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    set_mask(SIG_SETMASK, &before, NULL);
     if (pid > 0 && launch->stage != LAUNCH_OK) {
       int status;
       guard_child_ends(pid);

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type AccessSettings, accessModes, accessSettings } from './access/settings.ts';
@@ -219,7 +219,7 @@ function together(checked: Checked, listens: boolean, env: Readonly<Record<strin
 /** The token that the commands show to an executor: the flag, or one of two variables. */
 export function clientToken(
   tokenFile: string | undefined,
-  env: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string | undefined>>,
 ): string | { readonly file: string } | undefined {
   // An empty variable is none.
   const file = tokenFile ?? (env['EXEC_SERVER_TOKEN_FILE'] || undefined);
@@ -233,6 +233,14 @@ function defaultStateDir(env: Readonly<Record<string, string>>): string {
   return isAbsolute(runtime)
     ? join(runtime, 'exec-server')
     : join(tmpdir(), `exec-server-${process.getuid?.() ?? 0}`);
+}
+
+/** Where commands keep what they remember from one run to the next. */
+export function stateHome(env: Readonly<Record<string, string | undefined>>): string {
+  const state = env['XDG_STATE_HOME'] ?? '';
+  // A relative one is void, says the specification of the variable.
+  const home = isAbsolute(state) ? state : join(env['HOME'] || homedir(), '.local', 'state');
+  return join(home, 'exec-server');
 }
 
 /** The variables of this process. The only place that reads them. */

@@ -6,6 +6,7 @@ import { httpLatency, httpParallel, httpStream } from './http.ts';
 import type { Row } from './row.ts';
 import { sandboxedSpawn } from './sandbox.ts';
 import { sandboxedRead, sandboxedWrite } from './sandbox-files.ts';
+import { syncTree } from './sync.ts';
 import { input, lines, output } from './transfers.ts';
 
 /** In the order of the table. */
@@ -27,6 +28,7 @@ export const ALL_ROWS: readonly Row[] = [
   httpLatency,
   httpParallel,
   httpStream,
+  syncTree,
   connect,
   startUp,
   memory,

@@ -2,7 +2,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { accessModes } from '../access/settings.ts';
 import { tuneCollector } from '../support/collector.ts';
 import { version } from '../version.ts';
+import { addEnvironments, addFile, addSync, inEnvironment } from './environment-commands.ts';
 import type * as Files from './files.ts';
+import { append, seconds } from './flag-values.ts';
 import { remoteFlags } from './remote-flags.ts';
 import type { RendezvousFlags } from './rendezvous.ts';
 
@@ -22,6 +24,9 @@ Examples:
   exec-server shell --url ws://127.0.0.1:8765      an interactive shell there
   exec-server cp -r --url ws://127.0.0.1:8765 ./project env:/work/project
   exec-server cat --url ws://127.0.0.1:8765 /etc/os-release
+  exec-server sync --gitignore --env box ./project env:/work/project
+  exec-server env add box image=debian:13          an environment by id, in environments.toml
+  exec-server env test box                         what works there
   exec-server doctor                               what sandboxes are enforced by here
   exec-server curl --url ws://127.0.0.1:8765 http://localhost:3000/health
   exec-server schema > protocol.json               JSON Schemas of the protocol
@@ -86,10 +91,14 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await serve(serveConfig(flags, ownVariables()));
     });
 
-  withTarget(program.command('run'))
+  addFile(withTarget(program.command('run')))
     .description('run a program with the standard streams of this command, and exit with its status')
     .argument('<argv...>', 'program and arguments, after --')
-    .option('--env <name=value>', 'a variable for the program; may be repeated', append)
+    .option(
+      '--env <name=value>',
+      'a variable for the program; without "=" the id of an environment; may be repeated',
+      append,
+    )
     .option('--timeout <seconds>', 'end the program after this time', seconds)
     .passThroughOptions()
     .action(async (argv: string[], flags: object) => {
@@ -97,7 +106,7 @@ export async function main(args: readonly string[]): Promise<number> {
       status = await run(argv, flags);
     });
 
-  withTarget(program.command('shell'))
+  inEnvironment(withTarget(program.command('shell')))
     .description('run an interactive program on a terminal of the executor')
     .argument('[argv...]', 'program and arguments (default: the shell of its user)')
     .passThroughOptions()
@@ -107,6 +116,12 @@ export async function main(args: readonly string[]): Promise<number> {
     });
 
   addFileCommands(program, (code) => (status = code));
+  addSync(
+    program,
+    (command) => inEnvironment(reaching(command)),
+    (code) => (status = code),
+  );
+  addEnvironments(program, (code) => (status = code));
 
   sandboxOptions(program.command('doctor'))
     .description('say what sandboxes are enforced by on this host, and what is missing (status 1)')
@@ -118,7 +133,7 @@ export async function main(args: readonly string[]): Promise<number> {
       ]);
       status = await doctor(serveConfig(flags, ownVariables()), { json: json === true });
     });
-  reaching(program.command('curl <address>'))
+  inEnvironment(reaching(program.command('curl <address>')))
     .description('make an HTTP request from inside the environment and write the body of its answer')
     .option('-X, --request <method>', 'GET if absent, POST with --data')
     .option('-H, --header <line>', 'a header, "name: value"; may be repeated', append)
@@ -161,29 +176,29 @@ function addFileCommands(program: Command, setStatus: (status: number) => void):
     setStatus(await work(await import('./files.ts')));
   const recursive = ['-r, --recursive', 'directories with everything in them'] as const;
 
-  reaching(program.command('cp <source> <destination>'))
+  inEnvironment(reaching(program.command('cp <source> <destination>')))
     .description(
       'copy a file or directory; env:/path is a path of the environment, the other one of this machine',
     )
     .option(...recursive)
     .action((from: string, to: string, flags: object) => run((files) => files.cp(from, to, flags)));
 
-  reaching(program.command('ls <path>'))
+  inEnvironment(reaching(program.command('ls <path>')))
     .description('list a directory of the environment')
     .option('-l, --long', 'with mode, size and time')
     .action((path: string, flags: object) => run((files) => files.ls(path, flags)));
 
-  reaching(program.command('cat <paths...>'))
+  inEnvironment(reaching(program.command('cat <paths...>')))
     .description('write files of the environment to standard output')
     .action((paths: string[], flags: object) => run((files) => files.cat(paths, flags)));
 
-  reaching(program.command('rm <paths...>'))
+  inEnvironment(reaching(program.command('rm <paths...>')))
     .description('remove files of the environment')
     .option(...recursive)
     .option('-f, --force', 'a missing path is no error')
     .action((paths: string[], flags: object) => run((files) => files.rm(paths, flags)));
 
-  reaching(program.command('stat <path>'))
+  inEnvironment(reaching(program.command('stat <path>')))
     .description('describe what is at a path of the environment')
     .action((path: string, flags: object) => run((files) => files.statPath(path, flags)));
 }
@@ -268,16 +283,6 @@ function once(name: string): (value: string, previous: string | undefined) => st
   };
 }
 
-function append(value: string, previous: string[] = []): string[] {
-  return [...previous, value];
-}
-
 function secondsOrNone(value: string): number {
   return value === '0' ? 0 : seconds(value);
-}
-
-function seconds(value: string): number {
-  const number = Number(value);
-  if (!(number > 0)) throw new InvalidArgumentError('It must be a positive number of seconds.');
-  return number;
 }

@@ -1,21 +1,30 @@
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { RemoteProcess } from '../client/exec-client.ts';
+import { ConfigError } from '../config.ts';
 import { type Target, type TargetFlags, openTarget } from './target.ts';
 
-export interface RunFlags extends TargetFlags {
+export interface RunFlags extends Omit<TargetFlags, 'env'> {
   readonly cwd?: string;
+  /** Variables, `name=value`; and at most one id of an environment, which has no equals sign. */
   readonly env?: readonly string[];
   readonly timeout?: number;
 }
 
 /** Runs a program on an executor with this process's standard streams. Answers its exit status. */
 export async function run(argv: readonly string[], flags: RunFlags): Promise<number> {
-  await using target = await openTarget(flags);
-  const child = await target.client.start({
+  const { env = [], ...others } = flags;
+  const variables = env.filter((text) => text.includes('='));
+  const [id, second] = env.filter((text) => !text.includes('='));
+  if (second !== undefined)
+    throw new ConfigError(
+      `--env ${id} and --env ${second} name two environments; a variable is given as name=value`,
+    );
+  await using target = await openTarget({ ...others, ...(id !== undefined && { env: id }) });
+  const child = await target.start({
     argv: [...argv],
     cwd: workingDirectory(target, flags.cwd),
-    env: Object.fromEntries((flags.env ?? []).map(splitVariable)),
+    env: Object.fromEntries(variables.map(splitVariable)),
     envPolicy: { inherit: 'core', ignoreDefaultExcludes: false, exclude: [], set: {}, includeOnly: [] },
     pipeStdin: true,
     ...(flags.timeout === undefined ? {} : { timeoutMs: Math.ceil(flags.timeout * 1000) }),
@@ -56,7 +65,7 @@ export function workingDirectory(target: Target, cwd: string | undefined): strin
 
 function splitVariable(text: string): [string, string] {
   const equals = text.indexOf('=');
-  return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+  return [text.slice(0, equals), text.slice(equals + 1)];
 }
 
 async function sendInput(child: RemoteProcess): Promise<void> {

@@ -20,7 +20,7 @@ export async function shell(argv: readonly string[], flags: ShellFlags): Promise
     rows: stdout.rows || 24,
     cols: stdout.columns || 80,
   });
-  const child = await target.client.start({
+  const child = await target.start({
     argv: argv.length > 0 ? [...argv] : [target.client.environment?.shell.path ?? '/bin/sh'],
     cwd: workingDirectory(target, flags.cwd),
     env: { TERM: ownVariables()['TERM'] ?? 'xterm-256color' },

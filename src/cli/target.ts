@@ -1,6 +1,13 @@
-import { type Address, type ConnectionEvent, ExecClient } from '../client/exec-client.ts';
+import {
+  type Address,
+  type ConnectionEvent,
+  ExecClient,
+  type RemoteProcess,
+  type StartOptions,
+} from '../client/exec-client.ts';
 import { ConfigError, clientToken, ownVariables } from '../config.ts';
 import { connectLocal } from '../environments/local.ts';
+import { openEnvironment } from './environment-target.ts';
 
 /** The executor that a command works with. */
 export interface TargetFlags {
@@ -10,6 +17,10 @@ export interface TargetFlags {
   readonly environmentId?: string;
   readonly allowHttp?: boolean;
   readonly tokenFile?: string;
+  /** The id of an environment. */
+  readonly env?: string;
+  /** The file that says which environments there are; looked for if absent. */
+  readonly file?: string;
   /** Seconds. */
   readonly reconnect?: number;
 }
@@ -20,10 +31,13 @@ export interface Target extends AsyncDisposable {
   readonly cwd: string;
   /** The executor is in this process: its files are this machine's. */
   readonly isLocal: boolean;
+  /** As the client does, in the sandbox that the environment names, if any. */
+  start(options: StartOptions): Promise<RemoteProcess>;
 }
 
 /** Connects to the executor that the flags name, or starts one in this process. */
 export async function openTarget(flags: TargetFlags): Promise<Target> {
+  if (flags.env !== undefined) return openEnvironment(flags.env, flags);
   const named = [flags.url, flags.command, flags.rendezvous].filter((flag) => flag !== undefined);
   if (named.length > 1) {
     throw new ConfigError('--url, --command and --rendezvous name several executors; give one of them');
@@ -49,6 +63,7 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
       client,
       cwd: client.environment?.cwd ?? '/',
       isLocal: false,
+      start: (options) => client.start(options),
       [Symbol.asyncDispose]: () => client.close(),
     };
   }
@@ -57,6 +72,7 @@ export async function openTarget(flags: TargetFlags): Promise<Target> {
     client: local.client,
     cwd: process.cwd(),
     isLocal: true,
+    start: (options) => local.client.start(options),
     [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
   };
 }

@@ -5,10 +5,10 @@ import { type Method, type Result, type WireParams, requests } from '../protocol
 import { toFileUri } from '../protocol/path.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { describe } from '../rpc/decode.ts';
-import type { CloseReason, Transport } from '../rpc/transport.ts';
+import type { CloseReason } from '../rpc/transport.ts';
 import { withDeadline } from '../support/deadline.ts';
+import { type Address, canReturn, dialAddress, explain } from './address.ts';
 import type { Call, CallOptions } from './call.ts';
-import { type ExecutorCommand, dialCommand, dialWebSocket } from './dial.ts';
 import { type EnvironmentFetch, environmentFetch } from './fetch.ts';
 import { FileEvents } from './file-events.ts';
 import { type Receivers, deliver } from './notifications.ts';
@@ -16,11 +16,9 @@ import { RemoteFiles } from './remote-files.ts';
 import { RemoteHttp } from './remote-http.ts';
 import type { RemoteProcess } from './remote-process.ts';
 import { type AttachOptions, RemoteProcesses } from './remote-processes.ts';
-import { dialRendezvous } from './rendezvous.ts';
-import type { RendezvousAddress } from './rendezvous-ticket.ts';
 import { type ConnectionEvent, SessionLink } from './session-link.ts';
-import { type Token, bearerHeader } from './token.ts';
 
+export type { Address } from './address.ts';
 export { CompletionUnknownError } from './completion-unknown-error.ts';
 export type { ExecutorCommand } from './dial.ts';
 export type { EnvironmentFetch, EnvironmentRequestInit } from './fetch.ts';
@@ -35,6 +33,7 @@ export type {
   GrepSummary,
   RemoteGrep,
 } from './remote-search.ts';
+export type { RemoteTrees, TreeEntry } from './remote-trees.ts';
 export type { HttpRequestOptions, HttpResponse, RemoteHttp } from './remote-http.ts';
 export type { RemoteWatch, WatchUpdate, WatchedChange } from './remote-watch.ts';
 export type { Close, Exit, ProcessAttachments, RemoteProcess, WriteOutcome } from './remote-process.ts';
@@ -43,24 +42,11 @@ export type { RendezvousAddress } from './rendezvous-ticket.ts';
 export type { ConnectionEvent } from './session-link.ts';
 export type { Token } from './token.ts';
 
-/**
- * Where the executor is: at a URL, at a rendezvous, or behind whatever `dial` opens, which can be opened again; started by a command, or behind a transport
- * that is there already, which end with the connection.
- */
-export type Address =
-  | { readonly dial: (signal: AbortSignal) => Promise<Transport> }
-  | {
-      readonly url: string;
-      readonly token?: Token | undefined;
-      readonly headers?: Readonly<Record<string, string>>;
-    }
-  | RendezvousAddress
-  | { readonly command: ExecutorCommand }
-  | { readonly transport: Transport };
-
 export interface ConnectOptions {
   /** For the executor's log. */
   readonly clientName?: string;
+  /** Named by every error of the connection, for clients of several executors. */
+  readonly environmentId?: string;
   /** Milliseconds for the connection and the handshake together; 10,000 if absent. */
   readonly connectTimeoutMs?: number;
   /** Milliseconds for a call, beyond what it waits for on purpose, lost connections included; 30,000 if absent. */
@@ -118,6 +104,7 @@ export class ExecClient implements AsyncDisposable {
     this.#processes = new RemoteProcesses(this.#boundCall, {
       windowBytes: options.windowBytes ?? 8 * 1024 * 1024,
       greeting: () => this.#link.greeting,
+      environmentId: options.environmentId,
     });
     const receivers: Receivers = {
       ...this.#processes.receivers,
@@ -125,16 +112,15 @@ export class ExecClient implements AsyncDisposable {
       'http/request/bodyDelta': (event) => this.http.receive(event),
       'environment/draining': ({ graceMs }) => this.#draining.resolve({ graceMs }),
     };
-    // A command's executor ends with its connection, and a transport is there once.
-    const canReturn = 'url' in address || 'dial' in address || 'rendezvous' in address;
-    const reconnectMs = canReturn ? (options.reconnectMs ?? limits.reconnectMs) : 0;
+    const reconnectMs = canReturn(address) ? (options.reconnectMs ?? limits.reconnectMs) : 0;
     this.#link = new SessionLink(
       {
         clientName: options.clientName ?? 'exec-server-client',
+        environmentId: options.environmentId,
         connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectMs,
         reconnectMs,
         pingIntervalMs: options.pingIntervalMs ?? limits.clientPingIntervalMs,
-        dial: (signal) => dial(address, reconnectMs, signal),
+        dial: (signal) => dialAddress(address, reconnectMs, signal),
       },
       {
         onNotification: (method, params) => deliver(receivers, method, params),
@@ -203,8 +189,11 @@ export class ExecClient implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<Result<M>> {
     const milliseconds = (options.timeoutMs ?? this.#options.callTimeoutMs ?? 30_000) + intendedWait(params);
+    const { environmentId } = this.#options;
     const late = (): Error =>
-      new ConnectionError('timeout', `No answer to ${method} after ${milliseconds} ms.`);
+      new ConnectionError('timeout', `No answer to ${method} after ${milliseconds} ms.`).nameEnvironment(
+        environmentId,
+      );
     const result = await withDeadline(milliseconds, late, options.signal, (signal) =>
       this.#link.call(method, params, signal),
     );
@@ -213,7 +202,12 @@ export class ExecClient implements AsyncDisposable {
     throw new ConnectionError(
       'protocol',
       `The executor's answer to ${method} is wrong: ${describe('result', decoded.error)}`,
-    );
+    ).nameEnvironment(environmentId);
+  }
+
+  /** The processes that this client has started and that have not ended, as far as is known here. */
+  get processes(): readonly RemoteProcess[] {
+    return this.#processes.own();
   }
 
   /** Starts a process. Without `env` and `envPolicy` it gets the executor's PATH, HOME and the like, and nothing else. */
@@ -234,6 +228,11 @@ export class ExecClient implements AsyncDisposable {
       tty,
     };
     return this.#processes.start(params as WireParams<'process/start'>);
+  }
+
+  /** The files as a sandbox lets them be used. */
+  filesIn(sandbox: StartOptions['sandbox']): RemoteFiles {
+    return new RemoteFiles(this.#boundCall, this.#fileEvents, (path) => this.#path(path), sandbox);
   }
 
   /** Attaches to a process of another session, whose client has given a key. */
@@ -258,23 +257,6 @@ export class ExecClient implements AsyncDisposable {
 }
 
 const defaultConnectMs = 10_000;
-
-/** A command that ends at once says more than the end of its output. */
-function explain(error: unknown, address: Address): unknown {
-  if (!('command' in address) || !(error instanceof ConnectionError) || error.reason !== 'closed')
-    return error;
-  const message = 'The command ended, or closed its output, before it answered as an executor does.';
-  return new ConnectionError('refused', message, { cause: error });
-}
-
-async function dial(address: Address, reconnectMs: number, signal: AbortSignal): Promise<Transport> {
-  if ('dial' in address) return address.dial(signal);
-  if ('transport' in address) return address.transport;
-  if ('command' in address) return dialCommand(address.command);
-  if ('rendezvous' in address) return dialRendezvous(address, reconnectMs, signal);
-  const headers = { ...address.headers, ...(await bearerHeader(address.token)) };
-  return dialWebSocket(address.url, headers, signal);
-}
 
 /** How long the executor is asked to wait before it answers. */
 function intendedWait(params: unknown): number {

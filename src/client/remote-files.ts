@@ -6,6 +6,7 @@ import { type ByteSink, fileSink, fileSource, treeSink } from '../disk/transfer.
 import { type ByteStreams, type IncomingBytes, type StreamWriter, byteLength } from './byte-streams.ts';
 import type { Call } from './call.ts';
 import type { FileEvents } from './file-events.ts';
+import { RemoteTrees } from './remote-trees.ts';
 import type { GlobFound, GlobOptions, GrepOptions, RemoteGrep } from './remote-search.ts';
 import type { RemoteWatch } from './remote-watch.ts';
 
@@ -41,13 +42,25 @@ export class RemoteFiles {
   readonly #events: FileEvents;
   readonly #streams: ByteStreams;
   readonly #path: (path: string) => string;
+  readonly #sandbox: { readonly sandbox?: NonNullable<WireParams<'fs/readFile'>['sandbox']> };
+  /** Some entries of a tree at a time. */
+  readonly trees: RemoteTrees;
 
-  /** `path`: brings a path into the form that the executor takes. */
-  constructor(call: Call, events: FileEvents, path: (path: string) => string) {
+  /** `path`: brings a path into the form that the executor takes. `sandbox`: what every operation is confined to. */
+  constructor(
+    unconfined: Call,
+    events: FileEvents,
+    path: (path: string) => string,
+    sandbox?: WireParams<'fs/readFile'>['sandbox'],
+  ) {
+    this.#sandbox = sandbox == null ? {} : { sandbox };
+    const call: Call = async (method, params, options) =>
+      unconfined(method, { ...params, ...this.#sandbox } as typeof params, options);
     this.#call = call;
     this.#events = events;
     this.#streams = events.streams;
     this.#path = path;
+    this.trees = new RemoteTrees(call, this.#streams, path);
   }
 
   /** A whole file, or a range of it, in memory. For what is large there is `readStream`. */
@@ -127,12 +140,12 @@ export class RemoteFiles {
 
   /** Lists paths by glob patterns, in the form of `path`, sorted by bytes. */
   async glob(options: GlobOptions): Promise<GlobFound> {
-    return this.#events.searches.glob(options);
+    return this.#events.searches.glob({ ...options, ...this.#sandbox });
   }
 
   /** Searches lines by a regular expression: `for await (const match of files.grep(…))`. */
   grep(options: GrepOptions): RemoteGrep {
-    return this.#events.searches.grep(options);
+    return this.#events.searches.grep({ ...options, ...this.#sandbox });
   }
 
   /** Tells what changes in a tree from now on: `for await (const update of watch)`. Paths are in the form of `path`. */
@@ -140,7 +153,7 @@ export class RemoteFiles {
     path: string,
     options: Omit<WireParams<'fs/watch'>, 'watchId' | 'path'> = {},
   ): Promise<RemoteWatch> {
-    return this.#events.watch({ ...options, path });
+    return this.#events.watch({ ...options, ...this.#sandbox, path });
   }
 
   /** A file as a stream: read no faster than it is consumed, and compared with the executor's digest at its end. */

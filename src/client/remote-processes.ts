@@ -21,6 +21,13 @@ export interface AttachOptions {
   readonly key: string;
 }
 
+export interface RemoteProcessesOptions {
+  readonly windowBytes: number;
+  readonly greeting: () => Greeting;
+  /** Named by the errors of processes that are lost. */
+  readonly environmentId?: string | undefined;
+}
+
 interface Entry {
   readonly process: RemoteProcess;
   /** Of a process of another session: what attaches to it again on the next connection. */
@@ -33,10 +40,10 @@ interface Entry {
 export class RemoteProcesses {
   readonly receivers: Pick<Receivers, Extract<keyof Receivers, `process/${string}`>>;
   readonly #call: Call;
-  readonly #options: { readonly windowBytes: number; readonly greeting: () => Greeting };
+  readonly #options: RemoteProcessesOptions;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(call: Call, options: { readonly windowBytes: number; readonly greeting: () => Greeting }) {
+  constructor(call: Call, options: RemoteProcessesOptions) {
     this.#call = call;
     this.#options = options;
     const find = (id: string): RemoteProcess | undefined => this.#entries.get(id)?.process;
@@ -59,6 +66,13 @@ export class RemoteProcesses {
     return this.#open(localId, options, async () =>
       this.#call('process/attach', { ...options, localId, afterSeq: 0 }),
     );
+  }
+
+  /** Those of this session. */
+  own(): RemoteProcess[] {
+    return [...this.#entries.values()]
+      .filter(({ attach, started }) => attach === undefined && started)
+      .map(({ process }) => process);
   }
 
   /** How far each process of the session is here. */
@@ -135,9 +149,10 @@ export class RemoteProcesses {
     } catch (error) {
       if (error instanceof ConnectionError || signal.aborted) throw error;
       this.#entries.delete(id);
-      const gone = 'The executor no longer has the process.';
       entry.process.fail(
-        error instanceof RpcError ? new ConnectionError('expired', gone, { cause: error }) : toError(error),
+        error instanceof RpcError
+          ? this.#expired('The executor no longer has the process.', error)
+          : toError(error),
       );
       // Nobody will look after it any more.
       link.peer.call('process/terminate', { processId: id }).catch(() => {});
@@ -146,7 +161,11 @@ export class RemoteProcesses {
 
   #giveUp(id: string, { process }: Entry, message: string): void {
     this.#entries.delete(id);
-    process.fail(new ConnectionError('expired', message));
+    process.fail(this.#expired(message));
+  }
+
+  #expired(message: string, cause?: Error): ConnectionError {
+    return new ConnectionError('expired', message, { cause }).nameEnvironment(this.#options.environmentId);
   }
 
   #make(id: string, attach: AttachOptions | undefined): RemoteProcess {

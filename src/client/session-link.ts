@@ -21,6 +21,8 @@ export type ConnectionEvent =
 
 export interface SessionLinkOptions {
   readonly clientName: string;
+  /** Named by the errors of the connection. */
+  readonly environmentId: string | undefined;
   /** Milliseconds for one connection with its handshake. */
   readonly connectTimeoutMs: number;
   /** Milliseconds for coming back; 0: a lost connection is the end. */
@@ -89,6 +91,14 @@ export class SessionLink {
    * with what is known of it.
    */
   async call(method: Method, params: unknown, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this.#call(method, params, signal);
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  async #call(method: Method, params: unknown, signal: AbortSignal): Promise<unknown> {
     const { replay } = requests[method];
     for (let sent = false; ; sent = true) {
       const changes = replay === 'never' || replay === 'once';
@@ -163,7 +173,7 @@ export class SessionLink {
   #lost(link: Link, reason: CloseReason): void {
     // A connection that was never the session's, or is no longer.
     if (this.#state.kind !== 'up' || this.#state.link !== link) return;
-    const error = ConnectionError.closed(reason);
+    const error = this.#named(ConnectionError.closed(reason));
     this.#events.onInterrupted(error);
     const { reconnectMs } = this.#options;
     const displaced = reason.kind === 'displaced';
@@ -192,7 +202,12 @@ export class SessionLink {
     });
   }
 
-  #end(reason: CloseReason, error: ConnectionError): void {
+  #named<E>(error: E): E {
+    return error instanceof ConnectionError ? error.nameEnvironment(this.#options.environmentId) : error;
+  }
+
+  #end(reason: CloseReason, unnamed: ConnectionError): void {
+    const error = this.#named(unnamed);
     this.#state = { kind: 'over', error };
     if (!this.#closing.signal.aborted) this.#events.onConnection({ kind: 'lost', error });
     this.#events.onEnd(reason, error);

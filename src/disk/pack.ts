@@ -7,7 +7,7 @@ import { joinPath } from './folder.ts';
 import { openRegular } from './open-regular.ts';
 
 /** Bytes of a file that are read at once; a smaller file is packed in one piece. */
-const blockBytes = 256 * 1024;
+export const blockBytes = 256 * 1024;
 /** Bytes of entries without content that may wait for the reader: the library would keep them all. */
 const aheadBytes = 256 * 1024;
 /** Bytes of such an entry: a header, the extension with its own header, each a block of 512. */
@@ -15,7 +15,7 @@ const emptyEntryBytes = 1536;
 /** Entries left out that are named; the rest is counted. */
 const namedSkips = 100;
 
-type NamedHeader = Partial<Header> & Pick<Header, 'name'>;
+export type NamedHeader = Partial<Header> & Pick<Header, 'name'>;
 
 /** What an archive has, and what it has not: FIFOs, sockets, devices, and names that are not UTF-8, which tar cannot carry. */
 export interface PackFacts {
@@ -25,15 +25,18 @@ export interface PackFacts {
   readonly skippedUris: string[];
 }
 
-interface Packing {
+export interface Packing {
   readonly tar: Pack;
+  /** Resolves when the reader has taken a part that was there. */
+  readonly taken: () => Promise<void>;
+  /** Of entries without content that it has not taken. */
+  readonly ahead: { bytes: number };
+}
+
+interface TreePacking extends Packing {
   readonly facts: PackFacts;
   /** Says of an entry that it is left out without a word. */
   readonly hides: (folder: Buffer, name: Buffer) => Promise<boolean>;
-  /** Resolves when the reader has taken a part that was there. */
-  readonly taken: () => Promise<void>;
-  /** Bytes of entries without content that it has not taken. */
-  ahead: number;
 }
 
 /**
@@ -42,23 +45,23 @@ interface Packing {
  */
 export function packTree(
   root: Buffer,
-  hides: Packing['hides'] = async () => false,
+  hides: TreePacking['hides'] = async () => false,
 ): {
   readonly stream: AsyncIterable<Buffer>;
   readonly facts: PackFacts;
 } {
   const facts: PackFacts = { entries: 0, skipped: 0, skippedUris: [] };
-  return { stream: parts(root, facts, hides), facts };
+  return { stream: tarParts((packing) => packFolder({ ...packing, facts, hides }, root, '')), facts };
 }
 
-/** Nothing is opened before the first part is asked for, and nothing stays open when no further one is. */
-async function* parts(root: Buffer, facts: PackFacts, hides: Packing['hides']): AsyncGenerator<Buffer> {
+/** An archive that is filled as it is read. Nothing is opened before the first part is asked for, and nothing stays open when no further one is. */
+export async function* tarParts(fill: (packing: Packing) => Promise<void>): AsyncGenerator<Buffer> {
   const tar = pack();
   let onTaken = (): void => {};
   const failures: Error[] = [];
   const taken = (): Promise<void> => new Promise((resolve) => void (onTaken = resolve));
-  const packing: Packing = { tar, facts, hides, taken, ahead: 0 };
-  const packed = packFolder(packing, root, '').then(
+  const packing: Packing = { tar, taken, ahead: { bytes: 0 } };
+  const packed = fill(packing).then(
     () => tar.finalize(),
     (error: unknown) => {
       failures.push(toError(error));
@@ -67,7 +70,7 @@ async function* parts(root: Buffer, facts: PackFacts, hides: Packing['hides']): 
   );
   try {
     for await (const part of tar as AsyncIterable<Buffer>) {
-      packing.ahead = Math.max(0, packing.ahead - part.length);
+      packing.ahead.bytes = Math.max(0, packing.ahead.bytes - part.length);
       onTaken();
       yield part;
     }
@@ -78,13 +81,13 @@ async function* parts(root: Buffer, facts: PackFacts, hides: Packing['hides']): 
     throw failures[0] ?? error;
   } finally {
     tar.destroy();
-    packing.ahead = 0;
+    packing.ahead.bytes = 0;
     onTaken();
     await packed;
   }
 }
 
-async function packFolder(packing: Packing, folder: Buffer, prefix: string): Promise<void> {
+async function packFolder(packing: TreePacking, folder: Buffer, prefix: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
   entries.sort((one, other) => Buffer.compare(one.name, other.name));
   for (const entry of entries) {
@@ -96,7 +99,12 @@ async function packFolder(packing: Packing, folder: Buffer, prefix: string): Pro
   }
 }
 
-async function packEntry(packing: Packing, path: Buffer, name: string, entry: Dirent<Buffer>): Promise<void> {
+async function packEntry(
+  packing: TreePacking,
+  path: Buffer,
+  name: string,
+  entry: Dirent<Buffer>,
+): Promise<void> {
   const { tar, facts } = packing;
   if (entry.isDirectory()) {
     await packEmpty(packing, { ...(await describePath(path)), name: `${name}/`, type: 'directory' });
@@ -114,7 +122,10 @@ async function packEntry(packing: Packing, path: Buffer, name: string, entry: Di
     try {
       const header = { ...describe(stat), name, type: 'file' as const };
       if (stat.size === 0n) await packEmpty(packing, header);
-      else await packContent(tar, file, { ...header, size: Number(stat.size) });
+      else {
+        const size = Number(stat.size);
+        await packContent(tar, blocksOf(file, size), { ...header, size });
+      }
     } finally {
       await file.close();
     }
@@ -133,7 +144,7 @@ async function describePath(path: Buffer): Promise<Omit<Partial<Header>, 'name'>
   return describe(await lstat(path, { bigint: true }));
 }
 
-function describe(stat: BigIntStats): Omit<Partial<Header>, 'name'> {
+export function describe(stat: BigIntStats): Omit<Partial<Header>, 'name'> {
   const mtime = new Date(Math.max(0, Number(stat.mtimeMs)));
   // The header of old has whole seconds from 1970 on; the exact time goes into the extension that tar has for it.
   const [sign, nanoseconds] = stat.mtimeNs < 0n ? ['-', -stat.mtimeNs] : ['', stat.mtimeNs];
@@ -143,9 +154,21 @@ function describe(stat: BigIntStats): Omit<Partial<Header>, 'name'> {
   return { mode: Number(stat.mode), mtime, pax: { mtime: exact } };
 }
 
-async function packContent(
+/** Exactly so many bytes of a file. */
+export async function* blocksOf(file: FileHandle, size: number): AsyncGenerator<Buffer> {
+  for (let left = size; left > 0;) {
+    const block = Buffer.allocUnsafe(Math.min(left, blockBytes));
+    const { bytesRead } = await file.read(block, 0, block.length, size - left);
+    if (bytesRead === 0) throw new Error('A file has become shorter while it was packed.');
+    left -= bytesRead;
+    yield block.subarray(0, bytesRead);
+  }
+}
+
+/** `blocks`: as many bytes as the header says. */
+export async function packContent(
   tar: Pack,
-  file: FileHandle,
+  blocks: AsyncIterable<Buffer> | Iterable<Buffer>,
   header: NamedHeader & { size: number },
 ): Promise<void> {
   const done = Promise.withResolvers<void>();
@@ -154,24 +177,20 @@ async function packContent(
   const sink = tar.entry(header, (error) => (error ? done.reject(error) : done.resolve()));
   // The failure of the archive is its failure too, and heard of there.
   sink.on('error', () => {});
-  for (let left = header.size; left > 0;) {
-    const block = Buffer.allocUnsafe(Math.min(left, blockBytes));
-    const { bytesRead } = await file.read(block, 0, block.length, header.size - left);
-    if (bytesRead === 0) throw new Error('A file has become shorter while it was packed.');
-    left -= bytesRead;
-    if (sink.write(block.subarray(0, bytesRead))) continue;
+  for await (const block of blocks) {
+    if (sink.write(block)) continue;
     await Promise.race([new Promise<void>((resolve) => void sink.once('drain', resolve)), done.promise]);
   }
   sink.end(null);
   await done.promise;
 }
 
-async function packEmpty(packing: Packing, header: NamedHeader): Promise<void> {
+export async function packEmpty(packing: Packing, header: NamedHeader): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const sink = packing.tar.entry({ ...header, size: 0 }, (error) => (error ? reject(error) : resolve()));
     sink.on('error', () => {});
     sink.end(null);
   });
-  packing.ahead += emptyEntryBytes;
-  while (packing.ahead > aheadBytes) await packing.taken();
+  packing.ahead.bytes += emptyEntryBytes;
+  while (packing.ahead.bytes > aheadBytes) await packing.taken();
 }

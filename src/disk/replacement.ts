@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { errnoOf } from '../support/os-error.ts';
 import { Folder, followLinks, realPath, splitLast } from './folder.ts';
+import { leftoverName } from './leftover.ts';
 import { openRegular } from './open-regular.ts';
 
 /** A new content that gets the name of a file when it is complete and on disk; until then, and if it never is, the old one stays. */
@@ -34,7 +35,7 @@ export class Replacement implements AsyncDisposable {
     const { parent, name } = splitLast(existing?.path ?? (follow ? await followLinks(path) : path));
     const folder = await Folder.open(parent, follow);
     try {
-      const temporary = folder.entry(Buffer.from(`.exec-server-${crypto.randomUUID()}`));
+      const temporary = folder.entry(Buffer.from(leftoverName()));
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
       const file = await open(temporary, flags, existing === undefined ? (mode ?? 0o666) : 0o600);
       return new Replacement(file, folder, temporary, name, existing?.mode ?? mode);

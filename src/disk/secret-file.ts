@@ -40,11 +40,14 @@ function trimBlanks(text: string): string {
   return text.replace(/^[\t-\r ]+/, '').replace(/[\t-\r ]+$/, '');
 }
 
-async function readSmallFile(path: string): Promise<{ bytes: Buffer; mode: number }> {
+/** A regular file of so many bytes at most. */
+export async function readSmallFile(
+  path: string,
+  most: number = limits.secretFileBytes,
+): Promise<{ bytes: Buffer; mode: number }> {
   // A link is followed: container platforms mount secrets behind links.
   const { file, stat } = await openRegular(Buffer.from(path), constants.O_RDONLY, true);
   try {
-    const most = limits.secretFileBytes;
     const buffer = Buffer.alloc(most + 1);
     const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
     if (bytesRead > most) throw new Error(`it has more than ${most} bytes`);

@@ -1,17 +1,43 @@
 import { constants } from 'node:fs';
-import { link, lstat, lutimes, open, symlink, unlink, utimes } from 'node:fs/promises';
+import {
+  type FileHandle,
+  link,
+  lstat,
+  lutimes,
+  open,
+  rename,
+  symlink,
+  unlink,
+  utimes,
+} from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import { constants as os } from 'node:os';
 import { type Extract, type Header, extract } from 'tar-stream';
 import { RpcError, invalidRequest } from '../protocol/errors.ts';
 import { errnoOf } from '../support/os-error.ts';
 import { toError } from '../support/to-error.ts';
+import {
+  type ArchivedEntry,
+  described,
+  modeOf,
+  refused,
+  splitName,
+  staysInside,
+  timeOf,
+} from './archive-entry.ts';
 import { fileTime } from './file-time.ts';
 import { Folder } from './folder.ts';
-
-/** Bytes of a name in an archive. */
-const nameBytes = 4096;
+import { FolderChain } from './folder-chain.ts';
+import { leftoverName } from './leftover.ts';
 
 type Content = AsyncIterable<unknown> & { resume(): unknown };
+
+export interface UnpackOptions {
+  /** Says whether an entry is put on its place; throws for one that must not come at all. */
+  readonly takes?: (entry: ArchivedEntry) => boolean;
+  /** A file or symbolic link is on its place; a file with this content. */
+  readonly onPlaced?: (entry: ArchivedEntry, sha256: string | undefined) => void;
+}
 
 interface DirectoryTimes {
   readonly names: readonly string[];
@@ -22,11 +48,14 @@ interface DirectoryTimes {
 /**
  * Makes a tree from a tar stream inside a directory, and touches nothing outside of it: every step goes from an open directory to an
  * entry that is no link. An archive that names an absolute path, `..`, a link that leads out, or a device is refused at that entry, with
- * its name; what came before it stays.
+ * its name; what came before it stays. A file gets its name when it is whole.
  */
 export class TreeUnpacker {
   readonly #tar: Extract = extract();
   readonly #root: Folder;
+  readonly #options: UnpackOptions;
+  /** The folders of the last entry: its neighbours are mostly in the same one. */
+  readonly #chain: FolderChain;
   /** Resolves when no further entry comes, for whatever reason. */
   readonly #closed: Promise<void>;
   readonly #directories: DirectoryTimes[] = [];
@@ -35,11 +64,11 @@ export class TreeUnpacker {
   #failure: Error | undefined;
   #entries = 0;
   #released = false;
-  /** The folders of the last entry, from the root on: its neighbours are mostly in the same one. */
-  #chain: { readonly name: string; readonly folder: Folder }[] = [];
 
-  private constructor(root: Folder) {
+  private constructor(root: Folder, options: UnpackOptions) {
     this.#root = root;
+    this.#options = options;
+    this.#chain = new FolderChain(root);
     this.#tar.on('entry', (header, content, next) => {
       // Its failure is that of the archive, and heard of there.
       content.on('error', () => {});
@@ -49,8 +78,8 @@ export class TreeUnpacker {
     this.#closed = new Promise((resolve) => void this.#tar.once('close', resolve));
   }
 
-  static async open(root: Buffer): Promise<TreeUnpacker> {
-    return new TreeUnpacker(await Folder.open(root, true));
+  static async open(root: Buffer, options: UnpackOptions = {}): Promise<TreeUnpacker> {
+    return new TreeUnpacker(await Folder.open(root, true), options);
   }
 
   get entries(): number {
@@ -88,7 +117,7 @@ export class TreeUnpacker {
     await this.#settled();
     if (this.#released) return;
     this.#released = true;
-    await this.#leave(0);
+    await this.#chain[Symbol.asyncDispose]();
     await this.#root[Symbol.asyncDispose]();
   }
 
@@ -121,34 +150,43 @@ export class TreeUnpacker {
     if (name === undefined) {
       // "./", the root itself.
       if (header.type !== 'directory') throw refused(header, 'has no name');
-    } else if (header.type === 'directory') {
-      await this.#enter(names);
-      this.#directories.push({ names, mode: modeOf(header), mtimeMs: timeOf(header) });
-    } else {
-      const folder = await this.#enter(names.slice(0, -1));
-      await this.#placeLeaf(header, content, folder, Buffer.from(name), names.length - 1);
+      this.#entries += 1;
+    } else if (this.#takes(names, header)) {
+      if (header.type === 'directory') {
+        await this.#chain.enter(names, true);
+        this.#directories.push({ names, mode: modeOf(header), mtimeMs: timeOf(header) });
+      } else {
+        const folder = await this.#chain.enter(names.slice(0, -1), true);
+        await this.#placeLeaf(header, content, folder, names);
+      }
+      this.#entries += 1;
     }
-    this.#entries += 1;
     content.resume();
+  }
+
+  #takes(names: readonly string[], header: Header): boolean {
+    return this.#options.takes?.(described(names, header)) ?? true;
   }
 
   async #placeLeaf(
     header: Header,
     content: Content,
     folder: Folder,
-    name: Buffer,
-    depth: number,
+    names: readonly string[],
   ): Promise<void> {
-    const place = folder.entry(name);
+    const place = folder.entry(Buffer.from(names.at(-1) ?? ''));
+    const depth = names.length - 1;
     switch (header.type) {
       case 'file':
       case 'contiguous-file':
-        return this.#placeFile(header, content, place);
+        return this.#placeFile(header, content, folder, names);
       case 'symlink': {
         const target = header.linkname;
         if (!staysInside(target, depth)) throw refused(header, 'is a link that leads out of the tree');
         await replacing(place, () => symlink(target, place));
-        return lutimes(place, fileTime(timeOf(header)), fileTime(timeOf(header)));
+        await lutimes(place, fileTime(timeOf(header)), fileTime(timeOf(header)));
+        this.#options.onPlaced?.(described(names, header), undefined);
+        return;
       }
       case 'link': {
         const target = splitName(header.linkname);
@@ -166,34 +204,41 @@ export class TreeUnpacker {
     }
   }
 
-  async #placeFile(header: Header, content: Content, place: Buffer): Promise<void> {
+  async #placeFile(
+    header: Header,
+    content: Content,
+    folder: Folder,
+    names: readonly string[],
+  ): Promise<void> {
+    const place = folder.entry(Buffer.from(names.at(-1) ?? ''));
+    const temporary = folder.entry(Buffer.from(leftoverName()));
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-    const file = await replacing(place, () => open(place, flags, 0o600));
+    const file = await open(temporary, flags, 0o600);
+    let isPlaced = false;
     try {
-      for await (const bytes of content) await file.writeFile(bytes as Buffer);
-      this.#check();
-      await file.chmod(modeOf(header));
-      const time = fileTime(timeOf(header));
-      await file.utimes(time, time);
+      const sha256 = await this.#fill(file, header, content);
+      await file.close();
+      await renameOver(temporary, place);
+      isPlaced = true;
+      this.#options.onPlaced?.(described(names, header), sha256);
     } finally {
       await file.close();
+      if (!isPlaced) await unlink(temporary).catch(() => {});
     }
   }
 
-  /** The folder of these names, made where it is missing, kept open for the next entry. */
-  async #enter(names: readonly string[]): Promise<Folder> {
-    let same = 0;
-    while (same < names.length && this.#chain[same]?.name === names[same]) same += 1;
-    await this.#leave(same);
-    for (const name of names.slice(same)) {
-      const parent = this.#chain.at(-1)?.folder ?? this.#root;
-      this.#chain.push({ name, folder: await parent.makeFolder(Buffer.from(name)) });
+  /** Answers the digest of the content where somebody wants to know. */
+  async #fill(file: FileHandle, header: Header, content: Content): Promise<string | undefined> {
+    const hash = this.#options.onPlaced && createHash('sha256');
+    for await (const bytes of content) {
+      hash?.update(bytes as Buffer);
+      await file.writeFile(bytes as Buffer);
     }
-    return this.#chain.at(-1)?.folder ?? this.#root;
-  }
-
-  async #leave(depth: number): Promise<void> {
-    for (const { folder } of this.#chain.splice(depth).toReversed()) await folder[Symbol.asyncDispose]();
+    this.#check();
+    await file.chmod(modeOf(header));
+    const time = fileTime(timeOf(header));
+    await file.utimes(time, time);
+    return hash?.digest('hex');
   }
 
   /** A folder that is there already, on its own descriptors. */
@@ -220,6 +265,16 @@ export class TreeUnpacker {
   }
 }
 
+/** A directory at the place stays: the error is the one of whoever would have made the entry there. */
+async function renameOver(temporary: Buffer, place: Buffer): Promise<void> {
+  try {
+    await rename(temporary, place);
+  } catch (error) {
+    if (errnoOf(error) !== os.errno.EISDIR) throw error;
+    throw Object.assign(new Error('A directory is where the file belongs.'), { errno: -os.errno.EEXIST });
+  }
+}
+
 /** Makes an entry, in place of a file or link of that name: never through it. */
 async function replacing<T>(place: Buffer, make: () => Promise<T>): Promise<T> {
   try {
@@ -231,53 +286,8 @@ async function replacing<T>(place: Buffer, make: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The parts of a name in an archive. Throws for one that is not below the root by its text alone. */
-function splitName(name: string): string[] {
-  const shown = JSON.stringify(name.slice(0, 200));
-  if (name.startsWith('/')) throw invalidRequest(`The archive names ${shown}, an absolute path.`);
-  if (name.includes('\0'))
-    throw invalidRequest(`The archive names ${shown}, which contains a NUL character.`);
-  if (Buffer.byteLength(name) > nameBytes)
-    throw invalidRequest(`The archive has a name of more than ${nameBytes} bytes.`);
-  const parts = name.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.includes('..')) throw invalidRequest(`The archive names ${shown}, which leads out of the tree.`);
-  return parts;
-}
-
-/**
- * Whether a link at this depth stays in the tree wherever else links lead: it goes up no further than the root, and down from there. A `..`
- * behind a name could go up from wherever that name, a link itself, leads.
- */
-function staysInside(target: string, depth: number): boolean {
-  if (target === '' || target.startsWith('/') || target.includes('\0')) return false;
-  const parts = target.split('/').filter((part) => part !== '' && part !== '.');
-  const up = parts.findIndex((part) => part !== '..');
-  const climbs = up < 0 ? parts.length : up;
-  return climbs <= depth && !parts.slice(climbs).includes('..');
-}
-
-/** Permission bits; set-uid, set-gid and sticky do not come out of an archive. */
-function modeOf(header: Header): number {
-  return header.mode & 0o777;
-}
-
-/** Milliseconds; what is finer is cut off as text, as no number could hold it exactly. */
-function timeOf(header: Header): number {
-  const exact = (header.pax as Record<string, string> | null | undefined)?.['mtime'] ?? '';
-  const [, sign = '', seconds = '', fraction = ''] = /^(-?)(\d{1,12})(?:\.(\d+))?$/.exec(exact) ?? [];
-  if (seconds === '') return Number.isFinite(header.mtime.getTime()) ? header.mtime.getTime() : 0;
-  const milliseconds = Number(`${seconds}${fraction.padEnd(3, '0').slice(0, 3)}`);
-  if (sign === '') return milliseconds;
-  // Down, as after 1970.
-  return -milliseconds - (/[1-9]/.test(fraction.slice(3)) ? 1 : 0);
-}
-
 /** What the library finds wrong is wrong with the archive. */
 function explain(error: Error): Error {
   if (error instanceof RpcError || errnoOf(error) !== undefined) return error;
   return invalidRequest(`The archive is damaged: ${error.message}.`);
-}
-
-function refused(header: Header, why: string): Error {
-  return invalidRequest(`The archive's entry ${JSON.stringify(header.name.slice(0, 200))} ${why}.`);
 }

@@ -48,6 +48,28 @@ export function launchSpec(
   };
 }
 
+/** A program with pipes, and exactly these variables. Throws where a text cannot be given to a program. */
+export function programSpec(command: {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+}): LaunchSpec {
+  const { program, args, env, cwd } = command;
+  return {
+    program,
+    native: {
+      candidates: strings(candidates(program, env['PATH'])),
+      argv: strings([program, ...args]),
+      env: strings(Object.entries(env).map(([name, value]) => `${name}=${value}`)),
+      cwd: strings([cwd]),
+      pipeStdin: 1,
+      rows: 0,
+      cols: 0,
+    },
+  };
+}
+
 /** Clients of spring 2026 sandbox a command with a helper of their own, which need not be here: what it was told to do is done instead. */
 function unwrapped(params: ProcessStartParams): ProcessStartParams {
   const wrapped = readSandboxWrapper(params.argv, params.arg0);

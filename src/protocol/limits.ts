@@ -75,6 +75,8 @@ export const limits = {
 
   /** Bytes of a file that holds a token or a key. */
   secretFileBytes: 64 * KiB,
+  /** Bytes of a file of environments: some hundred entries have tens of KiB. */
+  environmentsFileBytes: 1 * MiB,
   /** Bytes at least of a key that signs tokens: as long as what it signs with, SHA-256. */
   sharedSecretBytes: 32,
 
@@ -92,6 +94,18 @@ export const limits = {
   walkDirectories: 10_000,
   /** Entries that it may be asked to examine. */
   walkEntries: 50_000,
+  /** Levels below its root to which a tree is described, a directory held open for each, and entries of it. */
+  treeDepth: 128,
+  treeEntries: 500_000,
+  /** Bytes of what an executor says of them: all of it is in the memory of who asked. */
+  manifestBytes: 256 * MiB,
+  /** Entries that one request names, of those in a tree. */
+  treeNames: 20_000,
+  /** Characters of the name of one, and of a rule of what a tree leaves out. */
+  treeNameLength: 4096,
+  /** Rules of what a tree leaves out, and characters of all of them together: each is matched against each entry. */
+  ignoreRules: 4096,
+  ignoreRuleChars: 128 * KiB,
   /** Streams of one connection that are open at a time. */
   streams: 128,
   /** Bytes of one stream/data: as base64 still a small object for the collector, so that bulk transfers make no long pauses. */
@@ -258,6 +272,20 @@ export const limits = {
   /** Milliseconds that a client waits between two attempts: at first, and at most. Half of it is chance. */
   reconnectFirstMs: 100,
   reconnectMostMs: 5_000,
+  /** Milliseconds that a command that is an environment's executor has between TERM and KILL. */
+  commandGraceMs: 2_000,
+  /** Milliseconds that an environment that is closed has to end its processes. */
+  environmentEndMs: 5_000,
+  /** Milliseconds between two looks at whether something has ended that does not tell. */
+  endPollMs: 50,
+  /** Milliseconds that a Docker engine has to remove a container, or to end a program in one. */
+  containerRemovalMs: 20_000,
+  /** Bytes that a shell's profile may print before an executor over ssh speaks. */
+  sshNoiseBytes: 64 * KiB,
+  /** Characters of what a Docker engine or a command says that an error shows. */
+  saidCharacters: 400,
+  /** Characters of one line of such a command's standard error that go to the log. */
+  logLineCharacters: 8 * KiB,
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 

@@ -57,7 +57,61 @@ const UploadParams = z.object({
   ...Common,
 });
 
-const ArchiveParams = z.object({ streamId: StreamId, path: FilePath, creditBytes: CreditBytes, ...Common });
+const Names = z.array(z.string().min(1).max(limits.treeNameLength)).max(limits.treeNames);
+
+/** Of streams of a tree. */
+const FollowLinks = flag(false, 'Links are taken as what they lead to.');
+
+const ArchiveParams = z.object({
+  streamId: StreamId,
+  path: FilePath,
+  creditBytes: CreditBytes,
+  entries: Names.nullish().meta({
+    description:
+      'Only these: paths relative to `path`, a directory without what is in it. What is not there any more, or changes all the time, is left out and counted in `skipped`. Everything if absent.',
+  }),
+  followSymlinks: FollowLinks.meta({
+    description: 'With `entries`: links are taken as what they lead to. false if absent.',
+  }),
+  ...Common,
+});
+
+const ManifestParams = z.object({
+  streamId: StreamId,
+  path: FilePath.meta({ description: 'The directory. Links in this path are followed.' }),
+  creditBytes: CreditBytes,
+  entries: Names.nullish().meta({
+    description:
+      'Only these, as they are found now, files with their SHA-256: paths relative to `path`. What is not there is left out. Everything without digests if absent.',
+  }),
+  ignore: z
+    .array(z.string().max(limits.treeNameLength))
+    .max(limits.ignoreRules)
+    .refine((rules) => rules.reduce((sum, rule) => sum + rule.length, 0) <= limits.ignoreRuleChars, {
+      message: `must have at most ${limits.ignoreRuleChars} characters in all`,
+    })
+    .nullish()
+    .transform((rules) => rules ?? [])
+    .meta({
+      description:
+        'What is left out, as lines of a .gitignore file in the directory. Nothing below an ignored directory is looked at. For a manifest of everything.',
+    }),
+  followSymlinks: FollowLinks,
+  ...Common,
+});
+
+/** A line of a manifest. */
+export const ManifestEntry = z.object({
+  path: z.string(),
+  kind: z.enum(['file', 'directory', 'link', 'other', 'leftover']),
+  size: Count.optional(),
+  mode: Mode.optional(),
+  modifiedAtMs: TimeMs.optional(),
+  version: z.string().optional(),
+  target: z.string().optional(),
+  sha256: Sha256.optional(),
+  problem: z.string().optional(),
+});
 
 const ExtractParams = z.object({
   streamId: StreamId,
@@ -93,7 +147,19 @@ export const transferRequests = {
     gate: 'session',
     replay: 'bound',
     extension: true,
-    summary: 'Streams a directory to the client as a tar archive, with modes, links and times.',
+    summary:
+      'Streams a directory, or some of its entries, to the client as a tar archive, with modes, links and times.',
+  },
+  'fs/manifest': {
+    params: ManifestParams,
+    result: Empty,
+    gate: 'session',
+    replay: 'bound',
+    extension: true,
+    summary:
+      'Streams what is below a directory as lines of JSON: `path` relative to it (empty for itself, which is first), `kind` (file, directory, ' +
+      'link, other, leftover), `size`, `mode`, `modifiedAtMs`, `target` of a link, `sha256`, `version` (the same text means the same content; absent while a ' +
+      'change could go unseen), and `problem` for what could not be looked at. Directories come before what is in them.',
   },
   'fs/extract': {
     params: ExtractParams,

@@ -23,10 +23,24 @@ type Reason =
 export class ConnectionError extends Error {
   override readonly name: string = 'ConnectionError';
   readonly reason: Reason;
+  #environmentId: string | undefined;
 
   constructor(reason: Reason, message: string, options?: ErrorOptions) {
     super(message, options);
     this.reason = reason;
+  }
+
+  /** The environment whose connection it was, where that has an id. */
+  get environmentId(): string | undefined {
+    return this.#environmentId;
+  }
+
+  /** Says in the text, too, which environment it was. The first one stays: it is where the failure was. */
+  nameEnvironment(id: string | undefined): this {
+    if (id === undefined || this.#environmentId !== undefined) return this;
+    this.#environmentId = id;
+    this.message = `Environment "${id}": ${this.message}`;
+    return this;
   }
 
   static closed(close: CloseReason): ConnectionError {

@@ -6,7 +6,7 @@ import { type Topic, Context, appliesTo } from './case.ts';
 
 /** Runs all cases of the topics over one kind of connection, on one executor. */
 export function runTopics(title: string, topics: readonly Topic[], target: Target): void {
-  describe(`${title} over ${target.name}`, () => {
+  describe(`${title} over ${target.road ?? target.name}`, () => {
     let executor: TestExecutor | undefined;
     beforeAll(async () => {
       executor = await target.start();

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 
 import { ExecClient } from '../../src/client/exec-client.ts';
-import { succeeds } from './docker.ts';
+import { succeeds } from '../support/docker.ts';
 
 export interface Container extends AsyncDisposable {
   readonly name: string;

@@ -4,8 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 
 import { ExecClient } from '../../src/client/exec-client.ts';
 import { startContainer } from './container.ts';
-import { docker, installHint, succeeds } from './docker.ts';
-import { buildImage } from './image.ts';
+import { docker, installHint, succeeds } from '../support/docker.ts';
+import { buildImage } from '../support/docker-image.ts';
 
 const available = await succeeds('docker', 'version');
 if (!available && process.env['CI'] === 'true') throw new Error(installHint);

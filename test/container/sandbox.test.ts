@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExecClient } from '../../src/client/exec-client.ts';
 import type { WireParams } from '../../src/protocol/methods.ts';
 import { type Container, runDoctor, startContainer } from './container.ts';
-import { installHint, succeeds } from './docker.ts';
-import { buildImage } from './image.ts';
+import { installHint, succeeds } from '../support/docker.ts';
+import { buildImage } from '../support/docker-image.ts';
 
 const available = await succeeds('docker', 'version');
 if (!available && process.env['CI'] === 'true') throw new Error(installHint);

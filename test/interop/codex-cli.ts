@@ -6,7 +6,10 @@ import { createHome, environmentWithHome, installCodex, killGroup, within } from
 
 export interface CliRun {
   readonly release: string;
-  readonly executorUrl: string;
+  /** None, where `environments` says what there is. */
+  readonly executorUrl?: string;
+  /** Text of environments.toml. */
+  readonly environments?: string;
   /** The `base_url` of the model provider. */
   readonly modelUrl: string;
   /** A folder both the CLI and the executor can see: commands run there. */
@@ -36,6 +39,9 @@ export async function runCodexCli(run: CliRun): Promise<CliOutcome> {
       path.join(home, '.codex', 'config.toml'),
       configuration(run.modelUrl) + (run.configuration ?? ''),
     );
+    if (run.environments !== undefined) {
+      await writeFile(path.join(home, '.codex', 'environments.toml'), run.environments);
+    }
     return await runToExit(binary, run, home);
   } finally {
     await rm(home, { recursive: true, force: true });
@@ -54,7 +60,10 @@ async function runToExit(binary: string, run: CliRun, home: string): Promise<Cli
     ],
     {
       cwd: run.workFolder,
-      env: environmentWithHome(home, { CODEX_EXEC_SERVER_URL: run.executorUrl }),
+      env: environmentWithHome(
+        home,
+        run.executorUrl === undefined ? {} : { CODEX_EXEC_SERVER_URL: run.executorUrl },
+      ),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     },

@@ -141,6 +141,20 @@ export function executorCommand(
 
 /** A connection by way of a relay of bytes that can be cut. */
 export async function connectThroughCut(url: string, options: ConnectOptions): Promise<Connected> {
+  const relay = await cutRelay(url);
+  const client = await ExecClient.connect({ url: relay.url }, { reconnectMs: 0, ...options });
+  void client.closed.then(() => relay[Symbol.asyncDispose]());
+  return { client, lose: async () => relay.cut() };
+}
+
+export interface CutRelay extends AsyncDisposable {
+  readonly url: string;
+  /** Cuts every connection that there is now. */
+  cut(): void;
+}
+
+/** A relay of bytes to a listener. */
+export async function cutRelay(url: string): Promise<CutRelay> {
   const { hostname, port } = new URL(url);
   const sockets = new Set<Socket>();
   const relay = createServer((near) => {
@@ -148,6 +162,7 @@ export async function connectThroughCut(url: string, options: ConnectOptions): P
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {});
+      socket.once('close', () => sockets.delete(socket));
     }
     near.pipe(far).pipe(near);
     near.once('close', () => far.destroy());
@@ -155,16 +170,12 @@ export async function connectThroughCut(url: string, options: ConnectOptions): P
   });
   relay.listen(0, '127.0.0.1');
   await once(relay, 'listening');
-  const client = await ExecClient.connect(
-    { url: `ws://127.0.0.1:${portOf(relay)}` },
-    { reconnectMs: 0, ...options },
-  );
-  void client.closed.then(() => relay.close());
   return {
-    client,
-    lose: async () => {
+    url: `ws://127.0.0.1:${portOf(relay)}`,
+    cut: () => {
       for (const socket of sockets) socket.destroy();
     },
+    [Symbol.asyncDispose]: async () => void relay.close(),
   };
 }
 

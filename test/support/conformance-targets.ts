@@ -38,6 +38,8 @@ export interface TestExecutor extends AsyncDisposable {
 /** One way to reach our executor. */
 export interface Target {
   readonly name: TargetName;
+  /** In titles, where it is reached in another way than its name says. */
+  readonly road?: string;
   /** Several connections meet the same executor, and so the same sessions. */
   readonly sharesSessions: boolean;
   /** In the environment of the executors and of what tests start. */
@@ -218,6 +220,7 @@ export async function finish(
   await expectNothingLeft(target.mark);
 }
 
+/** The same for an executor that is started by command. */
 export function flags(options: ExecutorOptions): string[] {
   const { journalDiskBytes, limits = {}, ...others } = options;
   if (Object.keys(others).length > 0) throw new Error('These options can be set in memory only.');

@@ -129,7 +129,7 @@ export class StreamView {
   }
 }
 
-type Opening = 'fs/download' | 'fs/archive';
+type Opening = 'fs/download' | 'fs/archive' | 'fs/manifest';
 
 /** Opens a stream to the client. */
 export async function openStream<M extends Opening>(

@@ -13,6 +13,9 @@ export interface RelayEvents {
   readonly takeMissing: (id: number) => boolean;
 }
 
+/** Streams to the executor: their clients hear of an end by the answers to what they send. */
+const takesBytes: ReadonlySet<FileMethod> = new Set(['fs/upload', 'fs/extract']);
+
 /** Carries requests of a connection to its workers, and what they answer and tell back: neither faster than the other side takes it. */
 export class Relay {
   readonly #peer: Peer;
@@ -114,7 +117,7 @@ export class Relay {
         message,
       };
       this.#peer.notify('fs/changed', event);
-    } else if (route.openedBy === 'fs/download' || route.openedBy === 'fs/archive') {
+    } else if (route.kind === 'stream' && !takesBytes.has(route.openedBy)) {
       const event: WireEvent<'stream/error'> = {
         streamId: route.id,
         code: errorCodes.internalError,

@@ -62,6 +62,7 @@ const pathsOf: PathsOf = {
   'fs/download': following('read'),
   'fs/upload': following('write'),
   'fs/archive': one('read'),
+  'fs/manifest': one('read'),
   'fs/extract': one('write'),
 };
 

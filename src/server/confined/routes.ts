@@ -27,6 +27,7 @@ const openers: { readonly [M in FileMethod]?: Kind } = {
   'fs/download': 'stream',
   'fs/upload': 'stream',
   'fs/archive': 'stream',
+  'fs/manifest': 'stream',
   'fs/extract': 'stream',
   'fs/glob': 'search',
   'fs/grep': 'search',

@@ -32,7 +32,7 @@ const loaders: readonly (readonly [prefix: RegExp, load: () => Promise<Partial<F
   ],
   [/^fs\/(watch|unwatch)$/, once(async () => (await import('../handlers/watch.ts')).watchHandlers)],
   [
-    /^(stream\/|fs\/(download|upload|archive|extract)$)/,
+    /^(stream\/|fs\/(download|upload|archive|manifest|extract)$)/,
     once(async () => {
       const [{ transferHandlers }, { Streams: Opened }] = await Promise.all([
         import('../handlers/transfer.ts'),

@@ -7,6 +7,7 @@ const holders: ReadonlySet<string> = new Set<keyof FileHandlers>([
   'fs/open',
   'fs/download',
   'fs/archive',
+  'fs/manifest',
   'fs/upload',
   'fs/extract',
   'fs/watch',

@@ -1,7 +1,14 @@
 import { fileSink, fileSource, treeSink } from '../../disk/transfer.ts';
+import { describeEntries } from '../../disk/describe-entries.ts';
+import { describeTree } from '../../disk/describe-tree.ts';
+import type { DescribedEntry } from '../../disk/described-entry.ts';
+import { IgnoreRules } from '../../disk/ignore-rules.ts';
+import { packEntries } from '../../disk/pack-entries.ts';
 import { packTree } from '../../disk/pack.ts';
 import { systemError } from '../../file-system/file-error.ts';
 import { getMetadata } from '../../file-system/metadata.ts';
+import { limits } from '../../protocol/limits.ts';
+import type { EnvironmentPath } from '../../protocol/path.ts';
 import type { transferRequests } from '../../protocol/transfer.ts';
 import { guarded } from './guarded.ts';
 
@@ -17,16 +24,44 @@ export const transferHandlers = guarded<keyof typeof transferRequests>({
     return { size: source.size, mode: source.mode, modifiedAtMs: source.modifiedAtMs };
   },
 
-  'fs/archive': async ({ streamId, path, creditBytes }, { files, streams, request }) => {
+  'fs/archive': async (
+    { streamId, path, creditBytes, entries, followSymlinks },
+    { files, streams, request },
+  ) => {
+    const hides = (folder: Buffer, name: Buffer): Promise<boolean> => files.unseen.hides(folder, name);
     const open = async () => {
-      const { isDirectory } = await getMetadata(path.bytes, { follow: true, details: false });
-      if (!isDirectory) throw systemError('ENOTDIR');
-      const { stream, facts } = packTree(path.bytes, (folder, name) => files.unseen.hides(folder, name));
-      return { blocks: stream, facts };
+      await refuseOther(path);
+      if (entries == null) {
+        const { stream, facts } = packTree(path.bytes, hides);
+        return { blocks: stream, facts: () => facts };
+      }
+      let skipped = 0;
+      const onLeftOut = (): void => void (skipped += 1);
+      const stream = packEntries(path.bytes, entries, { follow: followSymlinks, hides, onLeftOut });
+      return { blocks: stream, facts: () => ({ entries: entries.length - skipped, skipped }) };
     };
     const { start } = await streams.openOutgoing(streamId, creditBytes, open, {
-      facts: ({ facts }) => facts,
+      facts: ({ facts }) => facts(),
     });
+    request.afterReply(start);
+    return {};
+  },
+
+  'fs/manifest': async (
+    { streamId, path, creditBytes, entries, ignore, followSymlinks },
+    { files, streams, request },
+  ) => {
+    const hides = (folder: Buffer, name: Buffer): Promise<boolean> => files.unseen.hides(folder, name);
+    const options = { follow: followSymlinks, ...(!files.unseen.isEmpty && { hides }) };
+    const open = async () => {
+      await refuseOther(path);
+      const described =
+        entries == null
+          ? describeTree(path.bytes, { ...options, ignore: new IgnoreRules(ignore) })
+          : describeEntries(path.bytes, entries, options);
+      return { blocks: linesOf(described) };
+    };
+    const { start } = await streams.openOutgoing(streamId, creditBytes, open);
     request.afterReply(start);
     return {};
   },
@@ -75,3 +110,19 @@ export const transferHandlers = guarded<keyof typeof transferRequests>({
     return {};
   },
 });
+
+async function refuseOther(path: EnvironmentPath): Promise<void> {
+  const { isDirectory } = await getMetadata(path.bytes, { follow: true, details: false });
+  if (!isDirectory) throw systemError('ENOTDIR');
+}
+
+async function* linesOf(described: AsyncIterable<readonly DescribedEntry[]>): AsyncGenerator<Buffer> {
+  let text = '';
+  for await (const entries of described) {
+    for (const entry of entries) text += `${JSON.stringify(entry)}\n`;
+    if (text.length < limits.streamChunkBytes) continue;
+    yield Buffer.from(text);
+    text = '';
+  }
+  if (text !== '') yield Buffer.from(text);
+}

@@ -17,7 +17,7 @@ const cases = [...handleCases, ...contentCases, ...nameCases, ...watchCases, ...
 
 /** Runs the table and the cases over one kind of connection. */
 export function fileSuite(target: Target): void {
-  describe(`over ${target.name}`, () => {
+  describe(`over ${target.road ?? target.name}`, () => {
     let executor: TestExecutor | undefined;
     let client: WireClient | undefined;
     beforeAll(async () => {
@@ -45,7 +45,7 @@ export function fileSuite(target: Target): void {
 
   // In this process the executor would be root, too, who may do everything.
   const over = target.name;
-  if (over === 'memory' || over === 'rendezvous') return;
+  if (over === 'memory' || over === 'rendezvous' || target.road !== undefined) return;
   describe(`over ${over} by a user without privileges`, () => {
     let executor: PrefixedExecutor | undefined;
     beforeAll(async () => {

@@ -171,6 +171,21 @@ export function inside(clientOf: () => WireClient, treeOf: () => SandboxTree): v
       for (const name of ['.agents', '.codex', '.aws']) expect(packed).not.toContain(name);
     });
 
+    test('manifests and archives of some entries show what the sandbox shows', async () => {
+      const client = clientOf();
+      const all = await openStream(client, 'fs/manifest', at(''));
+      await all.drain();
+      const lines = all.bytes.toString();
+      expect(lines).toContain('"path":"src/a.c"');
+      for (const name of ['.agents', '.codex', '.aws']) expect(lines).not.toContain(`"${name}"`);
+      const entries = ['src/a.c', '.agents', '.codex'];
+      const some = await openStream(client, 'fs/manifest', { ...at(''), entries });
+      await some.drain();
+      expect(some.bytes.toString().trim().split('\n')).toHaveLength(1);
+      const down = await openStream(client, 'fs/archive', { ...at(''), entries });
+      expect(await down.drain()).toMatchObject({ entries: 1, skipped: 2 });
+    });
+
     test('searches find what is there', async () => {
       const client = clientOf();
       const { paths } = await client.call('fs/glob', { ...at(''), patterns: ['src/**/*.c'] });

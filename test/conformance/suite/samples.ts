@@ -235,6 +235,15 @@ export const samples: Readonly<Partial<Record<Method, Sample>>> = {
   'fs/download': { good: stream, bad: [file, { ...stream, streamId: '' }, { ...stream, creditBytes: 0 }] },
   'fs/upload': { good: stream, bad: [file, { ...stream, mode: 65_536 }] },
   'fs/archive': { good: stream, bad: [file, { ...stream, path: 'relative' }] },
+  'fs/manifest': {
+    good: stream,
+    bad: [
+      file,
+      { ...stream, entries: [''] },
+      { ...stream, ignore: 'x' },
+      { ...stream, ignore: ['x'.repeat(5000)] },
+    ],
+  },
   'fs/extract': { good: stream, bad: [file, { ...stream, streamId: 7 }] },
   'stream/credit': {
     good: { streamId: 's', bytes: 1 },

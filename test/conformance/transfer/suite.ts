@@ -6,6 +6,7 @@ import { clientFiles } from './client-files.ts';
 import { clientStreams } from './client-streams.ts';
 import { downloads } from './downloads.ts';
 import { extracts } from './extracts.ts';
+import { manifests } from './manifests.ts';
 import { openStreams } from './open-streams.ts';
 import { uploads } from './uploads.ts';
 
@@ -15,6 +16,7 @@ const topics: readonly Topic[] = [
   uploads,
   openStreams,
   archives,
+  manifests,
   extracts,
   clientStreams,
   clientFiles,
