@@ -40,12 +40,16 @@ async function overhead(): Promise<void> {
     token: rendezvous.token,
   });
   const results = { direct: new Map<string, number[]>(), rendezvous: new Map<string, number[]>() };
+  const relayed: number[] = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const [name, client] of [
       ['direct', near],
       ['rendezvous', far],
     ] as const) {
-      const measured = { ...(await calls(client)), ...(await output(client)) };
+      const answered = await calls(client);
+      const before = await processorMs(rendezvous.pid);
+      const measured = { ...answered, ...(await output(client)) };
+      if (client === far) relayed.push((await processorMs(rendezvous.pid)) - before);
       if (round === 0) continue;
       for (const [metric, value] of Object.entries(measured)) {
         results[name].set(metric, [...(results[name].get(metric) ?? []), value]);
@@ -59,6 +63,7 @@ async function overhead(): Promise<void> {
       `${metric}: direct ${without.toFixed(2)}, rendezvous ${within.toFixed(2)}, ratio ${(within / without).toFixed(2)}`,
     );
   }
+  console.log(`processor of the rendezvous for 64 MiB of output: ${median(relayed)} ms`);
 }
 
 async function calls(client: ExecClient): Promise<Record<string, number>> {
@@ -113,14 +118,14 @@ Fleet
 ${EXECUTORS} executors registered and connected in ${(registeredMs / 1000).toFixed(1)} s
 memory of the rendezvous: ${mib(empty)} MiB empty, ${mib(idle)} MiB with them, ${kib((idle - empty) / EXECUTORS)} KiB an executor, ${mib(busy.memory)} MiB while busy
 ${STREAMS} streams, ${PAYLOAD_BYTES} bytes there and back in turn for ${BUSY_MS / 1000} s: ${busy.messages} round trips, ${Math.round((busy.messages * 1000) / BUSY_MS)} a second
-round trip: median ${median(busy.times).toFixed(2)} ms, 99 % ${percentile(busy.times, 0.99).toFixed(2)} ms; processor of the rendezvous ${Math.round(busy.processor * 100)} %`);
+round trip: median ${median(busy.times).toFixed(2)} ms, 99 % ${percentile(busy.times, 0.99).toFixed(2)} ms; processor of the rendezvous ${busy.processorMs} ms, ${((busy.processorMs * 1000) / busy.messages).toFixed(0)} µs a round trip`);
 }
 
 /** Every stream has one message on its way. */
 async function streams(
   rendezvous: TestRendezvous,
   pid: number,
-): Promise<{ messages: number; times: number[]; memory: number; processor: number }> {
+): Promise<{ messages: number; times: number[]; memory: number; processorMs: number }> {
   const sockets = await Promise.all(
     Array.from({ length: STREAMS }, async (_, index) => orchestrator(rendezvous, `fleet-${index * 25}`)),
   );
@@ -149,10 +154,10 @@ async function streams(
     }
   });
   await Promise.all(all);
-  const processor = ((await processorMs(pid)) - before) / (performance.now() - startedAt);
-  const used = await memory(pid);
+  const used = (await processorMs(pid)) - before;
+  const bytes = await memory(pid);
   for (const webSocket of sockets) webSocket.terminate();
-  return { messages: times.length, times, memory: used, processor };
+  return { messages: times.length, times, memory: bytes, processorMs: used };
 }
 
 async function orchestrator(rendezvous: TestRendezvous, id: string): Promise<WebSocket> {

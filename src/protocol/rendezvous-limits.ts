@@ -15,9 +15,9 @@ export const rendezvousLimits = {
   relaySegments: 4096,
   /** Data frames of one relay stream, and their bytes, that have not been acknowledged: what either side keeps of it, and a rendezvous at most. */
   relayWindowFrames: 1024,
-  relayWindowBytes: 1 * MiB,
+  relayWindowBytes: 4 * MiB,
   /** Unsent bytes of a relay socket at which its streams wait. */
-  relaySocketBytes: 256 * KiB,
+  relaySocketBytes: 512 * KiB,
   /** Relay streams of one executor. One beyond is reset. */
   relayStreams: 1024,
   /** Ids of ended relay streams that an executor remembers: a late frame does not open them again. */

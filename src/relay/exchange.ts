@@ -21,7 +21,7 @@ export interface ExchangeEvents {
 }
 
 /** Parts of a window after which an acknowledgement does not wait for company. */
-const ackParts = 4;
+const ackParts = 16;
 
 /** Both directions of a stream between reliable sides: what is resent and acknowledged when, over one road after the other. */
 export class Exchange {
@@ -106,8 +106,7 @@ export class Exchange {
     else if (this.incoming.next > before) this.#sendAck();
   }
 
-  /** Answers whether something was acknowledged; undefined where the stream has failed. */
-  receive({ ack, ackBits, body }: RelayFrame): boolean | undefined {
+  receive({ ack, ackBits, body }: RelayFrame): void {
     const isResume = body.kind === 'resume';
     // What was sent before the other side was known is on its way; on a later road nothing is.
     const isNews = this.#asking && this.#isKnown;
@@ -127,12 +126,10 @@ export class Exchange {
       this.#received(body.payload.length, taken !== 'inOrder');
     } else if (isResume || body.kind === 'heartbeat') this.#sendAck();
     this.#armResend(progress);
-    return progress;
   }
 
-  #fail(kind: CloseReason['kind'], message: string): undefined {
+  #fail(kind: CloseReason['kind'], message: string): void {
     this.#events.onFailure({ kind, message });
-    return undefined;
   }
 
   /** An acknowledgement goes at once where the other side waits for it, or else with the next frame, or after a while. */

@@ -61,6 +61,11 @@ export class Outgoing {
     return this.#bytes;
   }
 
+  /** Of payload that was never sent. */
+  get unsentBytes(): number {
+    return this.#bytes - this.#sentBytes;
+  }
+
   get waitsForAck(): boolean {
     return this.#unsent > this.#base;
   }

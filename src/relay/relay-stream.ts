@@ -35,6 +35,7 @@ export class RelayStream implements Transport {
   #road: Road | undefined;
   #isFirstRoad = true;
   #receivedBytes = 0;
+  #drains = false;
   #events: TransportEvents | undefined;
   #closing: CloseReason | undefined;
   #ended: CloseReason | undefined;
@@ -60,7 +61,7 @@ export class RelayStream implements Transport {
   }
 
   get unsentBytes(): number {
-    return this.#exchange.outgoing.bytes + this.#plain.unsentBytes;
+    return this.#exchange.outgoing.unsentBytes + this.#plain.unsentBytes;
   }
 
   /** Of a plain peer, which answers no heartbeat, what its rendezvous says counts as well. */
@@ -112,8 +113,7 @@ export class RelayStream implements Transport {
     this.#closing = reason;
     this.#exchange.incoming.pause();
     this.#plain.pause();
-    if (reason.kind === 'lost' || this.#road === undefined || this.unsentBytes === 0)
-      return this.#finish(reason);
+    if (reason.kind === 'lost' || this.#road === undefined || this.#isDelivered) return this.#finish(reason);
     this.#exchange.clocks.closeIn(() => this.#finish(reason));
   }
 
@@ -157,8 +157,15 @@ export class RelayStream implements Transport {
     if (this.#peer === 'plain') return this.#nextPlain();
     const segment = this.#exchange.take();
     if (segment === undefined) return undefined;
-    const { seq, segmentIndex, segmentCount, payload } = segment;
-    return this.#frame({ kind: 'data', seq, segmentIndex, segmentCount, payload });
+    const { seq, segmentIndex, segmentCount, payload, sendings } = segment;
+    const frame = this.#frame({ kind: 'data', seq, segmentIndex, segmentCount, payload });
+    if (sendings === 1) this.#tellDrain();
+    return frame;
+  }
+
+  /** The other side has everything. */
+  get #isDelivered(): boolean {
+    return this.#exchange.outgoing.bytes + this.#plain.unsentBytes === 0;
   }
 
   get #isOver(): boolean {
@@ -178,8 +185,18 @@ export class RelayStream implements Transport {
     }
     const seq = this.#plain.number();
     const frame = this.#frame({ kind: 'data', seq, segmentIndex: 0, segmentCount: 1, payload });
-    if (!this.#isOver) this.#events?.onDrain();
+    this.#tellDrain();
     return frame;
+  }
+
+  /** Later: what it causes must not come before the frame that is on its way. */
+  #tellDrain(): void {
+    if (this.#drains) return;
+    this.#drains = true;
+    queueMicrotask(() => {
+      this.#drains = false;
+      if (!this.#isOver) this.#events?.onDrain();
+    });
   }
 
   #receivePlain(body: RelayBody): void {
@@ -203,11 +220,8 @@ export class RelayStream implements Transport {
       for (let bytes = this.#plain.shift(); bytes !== undefined; bytes = this.#plain.shift())
         outgoing.push(bytes);
     }
-    const progress = this.#exchange.receive(frame);
-    if (progress === undefined || this.#ended !== undefined) return;
-    if (this.#closing === undefined) {
-      if (progress) this.#events?.onDrain();
-    } else if (this.unsentBytes === 0) return this.#finish(this.#closing);
+    this.#exchange.receive(frame);
+    if (this.#closing !== undefined && this.#isDelivered) return this.#finish(this.#closing);
     this.#road?.ready(this);
   }
 

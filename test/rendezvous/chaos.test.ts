@@ -18,7 +18,8 @@ test(`${runs} mixed workloads by way of a rendezvous, with faults on both legs, 
   const environmentId = 'chaos';
   await using executor = await startGaugedExecutor({
     detachedSessionMs: reconnectMs + 5_000,
-    closedRetentionMs: 5_000,
+    // Longer than a client is away: what has closed meanwhile is still to be read.
+    closedRetentionMs: reconnectMs + 5_000,
     rendezvous: { url: leg.url, environmentId, tokenFile: rendezvous.executorTokenFile },
   });
   const before = await executor.gauges();

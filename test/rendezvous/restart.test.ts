@@ -34,7 +34,6 @@ describe.each([
       try {
         const events: ConnectionEvent[] = [];
         await using client = await ExecClient.connect(executor.address, {
-          pingIntervalMs: 5_000,
           onConnection: (event) => events.push(event),
         });
         const script = `for i in $(seq ${bursts}); do seq ${lines}; sleep 0.05; done; read line; echo "$line" >&2; exit 3`;

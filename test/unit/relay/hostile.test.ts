@@ -30,7 +30,9 @@ describe('an executor whose peer breaks the rules of a stream', () => {
     ],
     [
       'sends beyond the window of bytes',
-      Array.from({ length: 17 }, (_, index) => segment(index + 1, Buffer.alloc(65_536, 'x'))),
+      Array.from({ length: limits.relayWindowBytes / 65_536 + 1 }, (_, index) =>
+        segment(index + 1, Buffer.alloc(65_536, 'x')),
+      ),
       {},
       /^protocolError: .*window/,
     ],

@@ -111,7 +111,7 @@ describe('relay streams', () => {
 
   test(
     'carry everything once and in order over 200 roads with every fault',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const total = { drop: 0, repeat: 0, delay: 0, cut: 0 };
       const seeds = Array.from({ length: 200 }, (_, index) => index + 1);
