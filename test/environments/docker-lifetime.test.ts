@@ -89,8 +89,8 @@ describe.skipIf(!(await hasDocker()))('executors in containers', () => {
       }),
     );
     const script =
-      'id -u; ls /tests | head -1; touch /tests/x 2> /dev/null || echo read-only; ls /sys/class/net';
-    expect(await outputOf(managed, script)).toBe('1000\ncommand.test.ts\nread-only\nlo\n');
+      'id -u; ls /tests/docker.test.ts; touch /tests/x 2> /dev/null || echo read-only; ls /sys/class/net';
+    expect(await outputOf(managed, script)).toBe('1000\n/tests/docker.test.ts\nread-only\nlo\n');
     const { environment } = await managed.manager.get().client();
     expect(environment?.cwd).toBe('file:///var');
     const id = await ours();
