@@ -108,8 +108,10 @@ export class DialLoop {
     const { opened, ended } = await this.#serve(registration, signal);
     const reason = await ended;
     const held = performance.now() - opened >= (this.#options.heldMs ?? limits.rendezvousHeldMs);
+    // A client whose stream goes on over the next socket waits for it.
+    const served = this.#used || this.#streams.size > 0;
     // Two executors of one environment would otherwise take it from each other at full speed.
-    if ((held || this.#used) && reason.kind !== 'displaced') {
+    if ((held || served) && reason.kind !== 'displaced') {
       this.#waits = backoff(this.#options.waits ?? ordinaryWaits);
       // The first wait is none: a socket whose one client is done is replaced at once. After a failure others come back, too.
       if (!isDone(reason)) this.#nextWait();

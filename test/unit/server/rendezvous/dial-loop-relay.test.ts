@@ -78,7 +78,7 @@ describe('a socket for relay frames', () => {
   });
 
   it('when it is lost leaves its streams, which carry on over the next one', async () => {
-    await using executor = new DialledExecutor(registry);
+    await using executor = new DialledExecutor(registry, { waits: { firstMs: 16, mostMs: 4096 } });
     let sockets = 0;
     await using client = await clientOverFrames(() => (sockets += 1));
     const process = await client.start({
@@ -98,6 +98,9 @@ describe('a socket for relay frames', () => {
     // One stream all the time: its session has noticed nothing.
     expect(connections).toBe(1);
     expect(registry.requests.length).toBeGreaterThan(4);
+    // However often: its client waits for it.
+    const waits = executor.log.flatMap(({ nextMs }) => nextMs ?? []);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(16);
   });
 
   it('is pinged, and given up when the service is silent', async () => {
