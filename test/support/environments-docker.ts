@@ -46,7 +46,6 @@ export function dockerKind(container: () => string, via?: string): ReachedKind {
     name: 'stdio',
     sharesSessions: false,
     reach: async (mark, options) => {
-      const { PATH: _path, ...env } = executorVariables(mark);
       const kill = async (signal: NodeJS.Signals): Promise<void> => {
         for (const pid of await executors(mark)) process.kill(pid, signal);
       };
@@ -54,7 +53,7 @@ export function dockerKind(container: () => string, via?: string): ReachedKind {
         source: dockerSource({
           container: container(),
           via,
-          env: { ...env, PATH: '/usr/local/bin:/usr/bin:/bin' },
+          env: executorVariables(mark),
           args: flags(options),
           bundle: await testBundle(),
           variables: ownVariables(),

@@ -79,13 +79,16 @@ const rows: readonly Row[] = [
   },
 ];
 
+/** What the executor has of others: the mark of the test, and what a container engine says to each of its programs. */
+const foreign = /^(EXEC_SERVER_CONFORMANCE_MARK|HOSTNAME)=/;
+
 /** The variables that a process has got. */
 async function variablesOf(client: WireClient, start: Partial<WireStart>): Promise<Record<string, string>> {
   const view = await client.run({ ...start, argv: ['/usr/bin/env', '-0'] });
   const text = start.tty === true ? view.text('pty') : view.text('stdout');
   const pairs = text
     .split('\0')
-    .filter((pair) => pair !== '' && !pair.startsWith('EXEC_SERVER_CONFORMANCE_MARK='))
+    .filter((pair) => pair !== '' && !foreign.test(pair))
     .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]);
   return Object.fromEntries(pairs) as Record<string, string>;
 }
