@@ -56,11 +56,13 @@ describe.skipIf(!available)('a container behind a machine over ssh', () => {
     ...kind,
     reach: async (mark, options) => ({ ...(await kind.reach(mark, options)), others: [machine()] }),
   });
+  // OUT-12 forces a gap, and here there is none: the journal of the machine has room for what that of the container drops.
+  const output = { ...processOutput, cases: processOutput.cases.filter(({ id }) => id !== 'OUT-12') };
   const processes = [
     processStart,
     processEnvironment,
     processInput,
-    processOutput,
+    output,
     processEnd,
     processStop,
     processSandbox,
