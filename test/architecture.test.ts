@@ -100,7 +100,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
 
 /** Where a library may be named for its types. */
 const libraryTypes: Readonly<Record<string, readonly string[]>> = {
-  ws: ['client/dial.ts', 'relay/frame-socket.ts', 'rendezvous/leg.ts', 'server/listen-websocket.ts'],
+  ws: ['client/dial.ts', 'rendezvous/leg.ts', 'rpc/open-web-socket.ts', 'server/listen-websocket.ts'],
 };
 
 /** Something that one file alone may do. */

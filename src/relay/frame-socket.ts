@@ -1,9 +1,6 @@
-import type { Socket } from 'node:net';
-import type { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
-import { type TcpProgress, keepAlive } from '../rpc/keep-alive.ts';
-import { type CloseReason, closeKind } from '../rpc/transport.ts';
-import { closeWebSocket } from '../rpc/websocket-transport.ts';
+import { OpenWebSocket } from '../rpc/open-web-socket.ts';
+import type { CloseReason } from '../rpc/transport.ts';
 
 /** A pipe of relay frames to a rendezvous, or from it to one of its legs: one binary message a frame. Knows no stream. */
 export interface FrameSocket {
@@ -37,80 +34,20 @@ export function longestFrame(messageBytes: number): number {
   return Math.max(messageBytes, limits.relaySegmentBytes) + limits.relayFrameBytes;
 }
 
-/** Over an open WebSocket and the socket below it. */
-export class WebSocketFrames implements FrameSocket {
-  readonly #webSocket: WebSocket;
-  readonly #socket: Socket;
-  #corked = false;
-  #closeReason: CloseReason | undefined;
-
-  constructor(webSocket: WebSocket, socket: Socket) {
-    this.#webSocket = webSocket;
-    this.#socket = socket;
-    socket.setNoDelay(true);
-    // Until attach, so that no first frame is missed.
-    webSocket.pause();
-    webSocket.on('error', () => {});
-  }
-
-  get unsentBytes(): number {
-    return this.#socket.writableLength;
-  }
-
-  get receivedBytes(): number {
-    return this.#socket.bytesRead;
-  }
-
+/** Over an open WebSocket. */
+export class WebSocketFrames extends OpenWebSocket implements FrameSocket {
   attach(events: FrameSocketEvents): void {
-    this.#webSocket.on('message', (data: Buffer, isBinary) => {
-      if (isBinary) events.onFrame(data);
-      else events.onText(data);
+    this.listen({
+      onMessage: (data, isBinary) => {
+        if (isBinary) events.onFrame(data);
+        else events.onText(data);
+      },
+      onDrain: () => events.onDrain(),
+      onClose: (reason) => events.onClose(reason),
     });
-    this.#socket.on('drain', () => events.onDrain());
-    this.#webSocket.once('close', (code, reason) => {
-      const message =
-        reason.toString() || (code === 1006 ? 'the socket closed without a Close frame' : `code ${code}`);
-      events.onClose(this.#closeReason ?? { kind: closeKind(code), message });
-    });
-    this.#webSocket.resume();
   }
 
-  /** The frames of one turn of the event loop leave in one write, but for the first, which leaves at once. */
   send(frame: Uint8Array): void {
-    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    this.#webSocket.send(frame, { binary: true });
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    setImmediate(() => {
-      this.#corked = false;
-      this.#socket.uncork();
-    });
-  }
-
-  /** Pings the other side, and gives the socket up when it is gone. `progress`: asks the kernel what it has taken. */
-  keepAlive(intervalMs: number, progress?: (fd: number) => TcpProgress | undefined): void {
-    const silent = (milliseconds: number): void =>
-      this.close({ kind: 'lost', message: `no sign of life for ${milliseconds} ms` });
-    const stop = keepAlive(this.#socket, () => this.ping(), intervalMs, silent, progress);
-    this.#webSocket.once('close', stop);
-  }
-
-  pause(): void {
-    this.#webSocket.pause();
-  }
-
-  resume(): void {
-    this.#webSocket.resume();
-  }
-
-  ping(): void {
-    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.ping();
-  }
-
-  close(reason: CloseReason): void {
-    if (this.#closeReason !== undefined) return;
-    this.#closeReason = reason;
-    closeWebSocket(this.#webSocket, reason);
+    this.write(frame, true);
   }
 }

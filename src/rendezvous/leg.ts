@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
-import { keepAlive } from '../rpc/keep-alive.ts';
-import { type CloseReason, closeCodes, closeKind } from '../rpc/transport.ts';
+import { OpenWebSocket } from '../rpc/open-web-socket.ts';
+import type { CloseReason } from '../rpc/transport.ts';
 import { tcpProgress } from '../support/tcp-progress.ts';
 import type { Lane, Outlet } from './lane.ts';
 import type { RendezvousLimits } from './limits.ts';
@@ -13,36 +13,24 @@ export interface LegEvents {
   onClose(reason: CloseReason): void;
 }
 
-/** Bytes of the reason in a Close frame (RFC 6455 section 5.5). */
-const reasonBytes = 123;
-
 /** One socket of an executor or an orchestrator: its streams take turns, and it is known whether somebody is there. */
 export class Leg implements Outlet {
-  readonly #webSocket: WebSocket;
-  readonly #socket: Socket;
+  readonly #socket: OpenWebSocket;
   readonly #limits: RendezvousLimits;
   /** The lanes with something to send, in the order of their turns. */
   readonly #ring = new Set<Lane>();
   /** What keeps it from being read. */
   readonly #pausers = new Set<unknown>();
   #waitingBytes = 0;
-  #corked = false;
-  #stopPings = (): void => {};
-  #closeReason: CloseReason | undefined;
   #whenSent: (() => void) | undefined;
 
   constructor(webSocket: WebSocket, socket: Socket, limits: RendezvousLimits) {
-    this.#webSocket = webSocket;
-    this.#socket = socket;
+    this.#socket = new OpenWebSocket(webSocket, socket);
     this.#limits = limits;
-    socket.setNoDelay(true);
-    // Until attach, so that no first message is missed.
-    webSocket.pause();
-    webSocket.on('error', () => {});
   }
 
   get isOpen(): boolean {
-    return this.#closeReason === undefined && this.#webSocket.readyState === this.#webSocket.OPEN;
+    return this.#socket.isOpen;
   }
 
   get isFull(): boolean {
@@ -50,44 +38,41 @@ export class Leg implements Outlet {
   }
 
   attach(events: LegEvents): void {
-    this.#webSocket.on('message', (data: Buffer, isBinary) => {
-      if (this.#closeReason !== undefined) return;
-      if (isBinary) events.onBinary(data);
-      else events.onText(data);
-    });
-    this.#socket.on('drain', () => this.#pump());
-    this.#webSocket.once('close', (code, reason) => {
-      this.#stopPings();
-      const message =
-        reason.toString() || (code === 1006 ? 'the socket closed without a Close frame' : `code ${code}`);
-      this.#closeReason ??= { kind: closeKind(code), message };
-      events.onClose(this.#closeReason);
-      // Streams that go on have taken their lanes along.
-      for (const lane of this.#ring) lane.clear();
-    });
     this.#watch();
-    this.#webSocket.resume();
+    this.#socket.listen({
+      onMessage: (data, isBinary) => {
+        if (this.#socket.closeReason !== undefined) return;
+        if (isBinary) events.onBinary(data);
+        else events.onText(data);
+      },
+      onDrain: () => this.#pump(),
+      onClose: (reason) => {
+        events.onClose(reason);
+        // Streams that go on have taken their lanes along.
+        for (const lane of this.#ring) lane.clear();
+      },
+    });
   }
 
   /** Not read any more, until everybody who has asked for that has called `resume`. */
   pause(pauser: unknown): void {
     if (this.#pausers.size === 0) {
-      this.#webSocket.pause();
+      this.#socket.pause();
       // Answers to pings are not seen now. Whoever is waited for is watched on another leg.
-      this.#stopPings();
+      this.#socket.stopKeepAlive();
     }
     this.#pausers.add(pauser);
   }
 
   resume(pauser: unknown): void {
     if (!this.#pausers.delete(pauser) || this.#pausers.size > 0) return;
-    this.#webSocket.resume();
+    this.#socket.resume();
     this.#watch();
   }
 
   sendNow(data: Buffer, binary: boolean): boolean {
-    if (this.#ring.size > 0 || this.#socket.writableLength >= this.#limits.legUnsentBytes) return false;
-    this.#write(data, binary);
+    if (this.#ring.size > 0 || this.#socket.unsentBytes >= this.#limits.legUnsentBytes) return false;
+    this.#socket.write(data, binary);
     return true;
   }
 
@@ -118,23 +103,13 @@ export class Leg implements Outlet {
   }
 
   close(reason: CloseReason): void {
-    if (this.#closeReason !== undefined) return;
-    this.#closeReason = reason;
-    this.#stopPings();
-    const code = reason.kind === 'lost' ? closeCodes.goingAway : closeCodes[reason.kind];
-    const text = Buffer.from(reason.message).subarray(0, reasonBytes);
-    // A paused socket would never see the answer to the Close frame.
-    this.#webSocket.resume();
-    this.#webSocket.close(code, text);
-    if (reason.kind === 'lost') return this.#webSocket.terminate();
-    const timer = setTimeout(() => this.#webSocket.terminate(), limits.closeTimeoutMs);
-    this.#webSocket.once('close', () => clearTimeout(timer));
+    this.#socket.close(reason);
   }
 
   /** Lanes take turns of `turnBytes`, as long as the socket takes something. */
   #pump(): void {
-    while (this.#ring.size > 0 && this.#socket.writableLength < this.#limits.legUnsentBytes) {
-      if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    while (this.#ring.size > 0 && this.#socket.unsentBytes < this.#limits.legUnsentBytes) {
+      if (!this.#socket.isOpen) return;
       const [lane] = this.#ring;
       if (lane === undefined) return;
       this.#ring.delete(lane);
@@ -142,7 +117,7 @@ export class Leg implements Outlet {
       while (before - lane.bytes < this.#limits.turnBytes) {
         const message = lane.shift();
         if (message === undefined) break;
-        this.#write(message.data, message.binary);
+        this.#socket.write(message.data, message.binary);
       }
       this.#waitingBytes -= before - lane.bytes;
       if (lane.bytes > 0) this.#ring.add(lane);
@@ -157,30 +132,7 @@ export class Leg implements Outlet {
     whenSent?.();
   }
 
-  /** The messages of one turn of the event loop leave in one write, but for the first, which leaves at once. */
-  #write(data: Buffer, binary: boolean): void {
-    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    this.#webSocket.send(data, { binary });
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    setImmediate(() => {
-      this.#corked = false;
-      this.#socket.uncork();
-    });
-  }
-
   #watch(): void {
-    const silent = (milliseconds: number): void =>
-      this.close({ kind: 'lost', message: `no sign of life for ${milliseconds} ms` });
-    this.#stopPings();
-    if (this.#closeReason !== undefined) return;
-    this.#stopPings = keepAlive(
-      this.#socket,
-      () => this.#webSocket.ping(),
-      this.#limits.pingMs,
-      silent,
-      tcpProgress,
-    );
+    this.#socket.keepAlive(this.#limits.pingMs, tcpProgress);
   }
 }
