@@ -5,8 +5,9 @@ import type { WebSocket } from 'ws';
 import { limits } from '../protocol/limits.ts';
 import { ConnectionError } from '../rpc/connection-error.ts';
 import { LineTransport } from '../rpc/line-transport.ts';
+import { requestUpgrade } from '../rpc/request-upgrade.ts';
 import type { Transport } from '../rpc/transport.ts';
-import { ReasonedWebSocket, WebSocketTransport } from '../rpc/websocket-transport.ts';
+import { WebSocketTransport } from '../rpc/websocket-transport.ts';
 
 /** An executor that this process starts, and that lives as long as the connection. No shell is involved. */
 export interface ExecutorCommand {
@@ -51,46 +52,21 @@ export interface OpenOptions {
   readonly peer?: 'executor' | 'rendezvous';
 }
 
-/** `adopt` takes the socket in the turn in which it opens, so that no message is missed. No error quotes the URL. */
+/** No error quotes the URL. */
 export async function openWebSocket<T>(
   url: string,
   { headers = {}, maxPayload, signal, peer = 'rendezvous' }: OpenOptions,
   adopt: (webSocket: WebSocket, socket: Socket) => T,
 ): Promise<T> {
-  signal.throwIfAborted();
-  // An executor of May 2026 drops a client that offers compression.
-  const webSocket = new ReasonedWebSocket(url, { headers, perMessageDeflate: false, maxPayload });
-  return new Promise((resolve, reject) => {
-    let socket: Socket | undefined;
-    const abandon = (): void => {
-      webSocket.terminate();
-      reject(signal.reason as Error);
-    };
-    const settle = (): void => signal.removeEventListener('abort', abandon);
-    signal.addEventListener('abort', abandon, { once: true });
-    webSocket.once('upgrade', (response) => void (socket = response.socket));
-    webSocket.once('open', () => {
-      settle();
-      if (socket !== undefined) resolve(adopt(webSocket, socket));
-    });
-    webSocket.once('unexpected-response', (_request, response) => {
-      void refusal(response, peer).then((error) => {
-        settle();
-        reject(error);
-      });
-    });
-    webSocket.once('error', (cause) => {
-      settle();
-      if (!signal.aborted)
-        reject(new ConnectionError('refused', `The ${peer} cannot be reached: ${cause.message}`, { cause }));
-    });
-  });
+  const failure = (cause: Error): ConnectionError =>
+    new ConnectionError('refused', `The ${peer} cannot be reached: ${cause.message}`, { cause });
+  const refusal = async (response: IncomingMessage): Promise<ConnectionError> => refused(response, peer);
+  return requestUpgrade(url, { headers, maxPayload, signal, refusal, failure }, adopt);
 }
 
 /** What the answer says that is no upgrade. */
-async function refusal(response: IncomingMessage, peer: 'executor' | 'rendezvous'): Promise<ConnectionError> {
+async function refused(response: IncomingMessage, peer: 'executor' | 'rendezvous'): Promise<ConnectionError> {
   const said = peer === 'executor' ? await bodyOf(response) : rejectionReason(response);
-  response.destroy();
   const status = response.statusCode ?? 0;
   const message = `The ${peer} refuses the connection with ${status}${said === '' ? '' : ` (${said})`}.`;
   // A ticket that was refused says nothing of the token.

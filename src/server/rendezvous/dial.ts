@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { limits } from '../../protocol/limits.ts';
-import { ReasonedWebSocket } from '../../rpc/websocket-transport.ts';
+import { requestUpgrade } from '../../rpc/request-upgrade.ts';
+import type { ReasonedWebSocket } from '../../rpc/websocket-transport.ts';
 import { withDeadline } from '../../support/deadline.ts';
 import { placeOf } from './post.ts';
 import { RegistrationError, connectError } from './registration-error.ts';
@@ -19,8 +20,8 @@ export interface DialOptions {
 const reasonPattern = /^[a-z][a-z0-9_]{0,63}$/;
 
 /**
- * Opens the socket that a registry has named. The URL is the only credential: no header goes with it. `adopt` takes the socket in the turn
- * in which it opens, so that no message is missed. Every failure may pass: the next registration brings another URL.
+ * Opens the socket that a registry has named. The URL is the only credential: no header goes with it. Every failure may pass: the next
+ * registration brings another URL.
  */
 export async function dialRendezvous<T>(
   url: URL,
@@ -33,37 +34,10 @@ export async function dialRendezvous<T>(
       transient: true,
     });
   return withDeadline(timeoutMs, late, options.signal, async (signal) => {
-    signal.throwIfAborted();
     const { maxPayload, secure } = options;
-    const webSocket = new ReasonedWebSocket(url, {
-      perMessageDeflate: false,
-      maxPayload,
-      ...secure,
-    });
-    return new Promise<T>((resolve, reject) => {
-      let socket: Socket | undefined;
-      const abandon = (): void => {
-        webSocket.terminate();
-        reject(signal.reason as Error);
-      };
-      const settle = (): void => signal.removeEventListener('abort', abandon);
-      signal.addEventListener('abort', abandon, { once: true });
-      webSocket.once('upgrade', (response) => void (socket = response.socket));
-      webSocket.once('open', () => {
-        settle();
-        if (socket !== undefined) resolve(adopt(webSocket, socket));
-      });
-      webSocket.once('unexpected-response', (request, response) => {
-        settle();
-        request.destroy();
-        reject(refused(url, response));
-      });
-      // Its later errors are those of its transport.
-      webSocket.on('error', (error) => {
-        settle();
-        if (!signal.aborted) reject(connectError(placeOf(url), error));
-      });
-    });
+    const refusal = (response: IncomingMessage): Error => refused(url, response);
+    const failure = (cause: Error): Error => connectError(placeOf(url), cause);
+    return requestUpgrade(url, { maxPayload, ...secure, signal, refusal, failure }, adopt);
   });
 }
 
