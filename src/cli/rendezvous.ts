@@ -9,6 +9,7 @@ import { MemoryStore, type Store } from '../rendezvous/store.ts';
 import { tokenDigest } from '../rendezvous/token-file.ts';
 import { toError } from '../support/to-error.ts';
 import { type LogLevel, type Logger, createLogger } from '../telemetry/logger.ts';
+import { stopSignal } from './stop-signal.ts';
 
 export interface RendezvousFlags {
   readonly listen?: string;
@@ -137,18 +138,4 @@ function readPublicUrl(text: string): string {
       '--public-url must be an http, https, ws or wss URL without query, fragment and user',
     );
   return `${url.protocol.replace('http', 'ws')}//${url.host}${url.pathname.replace(/\/+$/, '')}`;
-}
-
-/** Resolves at the first TERM or INT. A second one ends the process at once. */
-async function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (asked) process.exit(1);
-        asked = true;
-        resolve();
-      });
-    }
-  });
 }

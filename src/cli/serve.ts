@@ -8,6 +8,7 @@ import { removeStaleSpills } from '../process/spill-file.ts';
 import type { RendezvousSettings } from '../server/rendezvous/settings.ts';
 import { ExecServer } from '../server/exec-server.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { stopSignal } from './stop-signal.ts';
 
 /** Runs an executor until its client (stdio) or a signal ends it. Answers the exit status. */
 export async function serve(config: ServeConfig): Promise<number> {
@@ -100,18 +101,4 @@ async function checkJournalFolder(folder: string | undefined): Promise<void> {
     .then(async () => (await stat(folder)).isDirectory())
     .catch(() => false);
   if (!usable) throw new ConfigError(`--journal-dir: "${folder}" is no folder that can be written to`);
-}
-
-/** Resolves at the first TERM or INT. A second one ends the process at once. */
-async function stopSignal(): Promise<'signal'> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (asked) process.exit(1);
-        asked = true;
-        resolve('signal');
-      });
-    }
-  });
 }
