@@ -39,6 +39,15 @@ export interface UnpackOptions {
   readonly onPlaced?: (entry: ArchivedEntry, sha256: string | undefined) => void;
 }
 
+/** An entry that is no directory, and where it goes: `place`, in the open `folder`. */
+interface Leaf {
+  readonly header: Header;
+  readonly content: Content;
+  readonly names: readonly string[];
+  readonly folder: Folder;
+  readonly place: Buffer;
+}
+
 interface DirectoryTimes {
   readonly names: readonly string[];
   readonly mode: number;
@@ -157,7 +166,8 @@ export class TreeUnpacker {
         this.#directories.push({ names, mode: modeOf(header), mtimeMs: timeOf(header) });
       } else {
         const folder = await this.#chain.enter(names.slice(0, -1), true);
-        await this.#placeLeaf(header, content, folder, names);
+        const place = folder.entry(Buffer.from(name));
+        await this.#placeLeaf({ header, content, names, folder, place });
       }
       this.#entries += 1;
     }
@@ -168,18 +178,13 @@ export class TreeUnpacker {
     return this.#options.takes?.(described(names, header)) ?? true;
   }
 
-  async #placeLeaf(
-    header: Header,
-    content: Content,
-    folder: Folder,
-    names: readonly string[],
-  ): Promise<void> {
-    const place = folder.entry(Buffer.from(names.at(-1) ?? ''));
+  async #placeLeaf(leaf: Leaf): Promise<void> {
+    const { header, names, place } = leaf;
     const depth = names.length - 1;
     switch (header.type) {
       case 'file':
       case 'contiguous-file':
-        return this.#placeFile(header, content, folder, names);
+        return this.#placeFile(leaf);
       case 'symlink': {
         const target = header.linkname;
         if (!staysInside(target, depth)) throw refused(header, 'is a link that leads out of the tree');
@@ -204,13 +209,7 @@ export class TreeUnpacker {
     }
   }
 
-  async #placeFile(
-    header: Header,
-    content: Content,
-    folder: Folder,
-    names: readonly string[],
-  ): Promise<void> {
-    const place = folder.entry(Buffer.from(names.at(-1) ?? ''));
+  async #placeFile({ header, content, names, folder, place }: Leaf): Promise<void> {
     const temporary = folder.entry(Buffer.from(leftoverName()));
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const file = await open(temporary, flags, 0o600);
