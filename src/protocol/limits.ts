@@ -1,4 +1,4 @@
-import { rendezvousLimits } from './rendezvous-limits.ts';
+import { peerLimits } from './rendezvous-limits.ts';
 
 /**
  * Every bound of the wire and of what a peer may make the other side hold, with its unit and its reason. What an operator may
@@ -289,5 +289,5 @@ export const limits = {
   /** Milliseconds that a peer has to answer a Close frame. */
   closeTimeoutMs: 2_000,
 
-  ...rendezvousLimits,
+  ...peerLimits,
 } as const;

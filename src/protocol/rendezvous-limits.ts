@@ -1,8 +1,8 @@
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/** The limits that are about a rendezvous, and about relay streams by way of it: part of `limits`. */
-export const rendezvousLimits = {
+/** The limits of an executor and its clients at a rendezvous, and of their relay streams by way of it: part of `limits`. */
+export const peerLimits = {
   /** Characters of a relay stream's id, which every frame repeats: those of peers in the field are UUIDs. */
   relayStreamIdLength: 128,
   /** Characters of the reason in a reset frame that are kept. */
