@@ -1,45 +1,24 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-import {
-  type Folder,
-  type Server,
-  cli,
-  cliFolder,
-  startCli,
-  startServer,
-} from '../../support/cli-program.ts';
-import { expectNothingLeft } from '../../support/conformance-leftovers.ts';
+import { cliArena } from '../../support/cli-arena.ts';
+import { cli, startCli, startServer } from '../../support/cli-program.ts';
 import { Origin, until } from '../../support/http-origin.ts';
 
-const mark = randomUUID();
-let server: Server;
-let folder: Folder;
+const arena = cliArena();
+const { mark } = arena;
 let origin: Origin;
 
-beforeAll(async () => {
-  server = await startServer([], { mark });
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await expectNothingLeft(mark);
-});
-
 beforeEach(async () => {
-  folder = await cliFolder();
   origin = await Origin.start();
 });
 
-afterEach(async () => {
-  await origin[Symbol.asyncDispose]();
-  await folder[Symbol.asyncDispose]();
-});
+afterEach(async () => origin[Symbol.asyncDispose]());
 
 async function curl(args: readonly string[], input: string | Uint8Array = '') {
-  return cli(['curl', '--url', server.url, ...args], { mark, input });
+  return cli(['curl', '--url', arena.server.url, ...args], { mark, input });
 }
 
 describe('curl', () => {
@@ -69,19 +48,19 @@ describe('curl', () => {
 
   test('sends a file or its input, and writes to a file', async () => {
     const bytes = randomBytes(300_000);
-    await writeFile(folder.at('in'), bytes);
-    await curl(['-d', `@${folder.at('in')}`, `${origin.url}/plain`]);
+    await writeFile(arena.folder.at('in'), bytes);
+    await curl(['-d', `@${arena.folder.at('in')}`, `${origin.url}/plain`]);
     expect(origin.seen[0]?.body.equals(bytes)).toBe(true);
-    await curl(['-d', '@-', '-o', folder.at('out'), `${origin.url}/plain`], bytes);
+    await curl(['-d', '@-', '-o', arena.folder.at('out'), `${origin.url}/plain`], bytes);
     expect(origin.seen[1]?.body.equals(bytes)).toBe(true);
-    expect(await readFile(folder.at('out'), 'utf8')).toBe('content');
-    expect(await curl(['-d', `@${folder.at('none')}`, origin.url])).toMatchObject({ status: 1 });
+    expect(await readFile(arena.folder.at('out'), 'utf8')).toBe('content');
+    expect(await curl(['-d', `@${arena.folder.at('none')}`, origin.url])).toMatchObject({ status: 1 });
     expect(origin.seen.length).toBe(2);
   });
 
   test('reaches a unix socket', async () => {
-    await using inside = await Origin.start({ path: folder.at('http.sock') });
-    const { stdout } = await curl(['--unix-socket', folder.at('http.sock'), 'http://inside/plain']);
+    await using inside = await Origin.start({ path: arena.folder.at('http.sock') });
+    const { stdout } = await curl(['--unix-socket', arena.folder.at('http.sock'), 'http://inside/plain']);
     expect(stdout).toBe('content');
     expect(inside.seen[0]?.headers.get('host')).toBe('inside');
   });
@@ -98,7 +77,7 @@ describe('curl', () => {
   });
 
   test('ends its request when it is ended', async () => {
-    await using child = startCli(['curl', '--url', server.url, `${origin.url}/hang`], { mark });
+    await using child = startCli(['curl', '--url', arena.server.url, `${origin.url}/hang`], { mark });
     await until('the origin has the request', () => origin.seen.length === 1);
     child.kill('SIGTERM');
     await child.outcome();

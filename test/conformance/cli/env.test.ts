@@ -1,44 +1,22 @@
-import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
-import {
-  type Folder,
-  type Outcome,
-  type Server,
-  cli,
-  cliFolder,
-  main,
-  startServer,
-} from '../../support/cli-program.ts';
-import { expectNothingLeft } from '../../support/conformance-leftovers.ts';
+import { cliArena } from '../../support/cli-arena.ts';
+import { type Outcome, cli, main } from '../../support/cli-program.ts';
 
-const mark = randomUUID();
-let server: Server;
-let folder: Folder;
+const arena = cliArena();
+const { mark } = arena;
 
-beforeAll(async () => {
-  server = await startServer([], { mark });
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await expectNothingLeft(mark);
-});
-
-beforeEach(async () => {
-  folder = await cliFolder();
-});
-
-afterEach(async () => folder[Symbol.asyncDispose]());
-
-const file = (): string => folder.at('environments.toml');
+const file = (): string => arena.folder.at('environments.toml');
 
 async function env(...args: string[]): Promise<Outcome> {
-  return cli(args, { mark, env: { EXEC_SERVER_HOME: folder.path, XDG_STATE_HOME: folder.at('state') } });
+  return cli(args, {
+    mark,
+    env: { EXEC_SERVER_HOME: arena.folder.path, XDG_STATE_HOME: arena.folder.at('state') },
+  });
 }
 
 /** A file with an executor that is started, one that listens, and one that is not there. */
@@ -57,7 +35,7 @@ cwd = "/"
 
 [[environments]]
 id = "far"
-url = ${JSON.stringify(server.url)}
+url = ${JSON.stringify(arena.server.url)}
 
 [[environments]]
 id = "gone"
@@ -91,7 +69,11 @@ describe('env list', () => {
   });
 
   test('takes a variable where there is no file', async () => {
-    const variables = { EXEC_SERVER_HOME: folder.path, HOME: folder.path, EXEC_SERVER_URL: server.url };
+    const variables = {
+      EXEC_SERVER_HOME: arena.folder.path,
+      HOME: arena.folder.path,
+      EXEC_SERVER_URL: arena.server.url,
+    };
     const { stdout } = await cli(['env', 'list', '--json'], { mark, env: variables });
     expect(JSON.parse(stdout)).toMatchObject({
       environments: [{ id: 'remote', kind: 'url', default: true, from: 'variables' }],
@@ -112,23 +94,23 @@ describe('env add', () => {
     await write();
     await chmod(file(), 0o640);
     const before = await readFile(file(), 'utf8');
-    const added = await env('env', 'add', 'new', `url=${server.url}`, 'headers.x-from=text', 'cwd=/');
+    const added = await env('env', 'add', 'new', `url=${arena.server.url}`, 'headers.x-from=text', 'cwd=/');
     const line = before.split('\n').length + 1;
     expect(added).toEqual({ status: 0, stdout: `${file()}:${line}: added new\n`, stderr: '' });
-    const entry = `\n[[environments]]\nid = "new"\nurl = "${server.url}"\nheaders.x-from = "text"\ncwd = "/"\n`;
+    const entry = `\n[[environments]]\nid = "new"\nurl = "${arena.server.url}"\nheaders.x-from = "text"\ncwd = "/"\n`;
     expect(await readFile(file(), 'utf8')).toBe(before + entry);
     expect((await stat(file())).mode & 0o777).toBe(0o640);
-    expect(await readdir(folder.path)).toEqual(['environments.toml']);
+    expect(await readdir(arena.folder.path)).toEqual(['environments.toml']);
     expect((await env('env', 'run', 'new', '--', 'sh', '-c', 'echo $((6 * 7))')).stdout).toBe('42\n');
   });
 
   test('makes the file, for its owner only, with a default if asked', async () => {
-    expect((await env('env', 'add', 'one', `url=${server.url}`, '--default')).status).toBe(0);
+    expect((await env('env', 'add', 'one', `url=${arena.server.url}`, '--default')).status).toBe(0);
     expect(await readFile(file(), 'utf8')).toBe(
-      `default = "one"\n\n[[environments]]\nid = "one"\nurl = "${server.url}"\n`,
+      `default = "one"\n\n[[environments]]\nid = "one"\nurl = "${arena.server.url}"\n`,
     );
     expect((await stat(file())).mode & 0o777).toBe(0o600);
-    const second = await env('env', 'add', 'two', `url=${server.url}`, '--default');
+    const second = await env('env', 'add', 'two', `url=${arena.server.url}`, '--default');
     expect(second).toMatchObject({
       status: 1,
       stderr: expect.stringContaining(`${file()}:1: default is set`),
@@ -200,18 +182,24 @@ describe('--env', () => {
     await write();
     const ran = await env('run', '--env', 'child', '--env', 'A=1', '--', 'sh', '-c', 'echo $A; pwd; exit 3');
     expect(ran).toEqual({ status: 3, stdout: '1\n/\n', stderr: '' });
-    await writeFile(folder.at('source'), 'content');
-    const copied = await env('cp', '--env', 'far', folder.at('source'), `env:${folder.at('copy')}`);
+    await writeFile(arena.folder.at('source'), 'content');
+    const copied = await env(
+      'cp',
+      '--env',
+      'far',
+      arena.folder.at('source'),
+      `env:${arena.folder.at('copy')}`,
+    );
     expect(copied).toEqual({ status: 0, stdout: '', stderr: '' });
-    expect((await env('cat', '--env', 'far', folder.at('copy'))).stdout).toBe('content');
-    expect((await env('ls', '--env', 'local', folder.path)).stdout).toContain('copy\n');
+    expect((await env('cat', '--env', 'far', arena.folder.at('copy'))).stdout).toBe('content');
+    expect((await env('ls', '--env', 'local', arena.folder.path)).stdout).toContain('copy\n');
     const refused = await env('curl', '--env', 'far', 'http://127.0.0.1:9/');
     expect(refused.status).toBe(1);
   });
 
   test('works with one executor only', async () => {
     await write();
-    const two = await env('cat', '--env', 'far', '--url', server.url, '/etc/hostname');
+    const two = await env('cat', '--env', 'far', '--url', arena.server.url, '/etc/hostname');
     expect(two.stderr).toContain('--env and --url name two executors');
     const ids = await env('run', '--env', 'far', '--env', 'child', '--', 'true');
     expect(ids.stderr).toContain('name two environments');
@@ -221,27 +209,27 @@ describe('--env', () => {
 describe('sync', () => {
   test('brings directories into step, up and down, and tells conflicts with status 1', async () => {
     await write();
-    await mkdir(folder.at('here'));
-    for (const name of ['a.txt', 'b.log']) await writeFile(folder.at(`here/${name}`), 'one');
-    const [here, there] = [folder.at('here'), `env:${folder.at('there')}`];
+    await mkdir(arena.folder.at('here'));
+    for (const name of ['a.txt', 'b.log']) await writeFile(arena.folder.at(`here/${name}`), 'one');
+    const [here, there] = [arena.folder.at('here'), `env:${arena.folder.at('there')}`];
     const up = ['sync', '--env', 'far', '--ignore', '*.log', here, there];
     const plan = await env(...up, '--dry-run');
     expect(plan.stdout).toContain('sent: a.txt\n1 entries would be sent');
     const first = await env(...up);
     expect(first).toMatchObject({ status: 0, stderr: '' });
     expect(first.stdout).toMatch(/^1 entries sent \(1 files, 3 bytes\)/);
-    expect(await readdir(folder.at('there'))).toEqual(['a.txt']);
-    await writeFile(folder.at('there/a.txt'), 'two');
+    expect(await readdir(arena.folder.at('there'))).toEqual(['a.txt']);
+    await writeFile(arena.folder.at('there/a.txt'), 'two');
     const down = JSON.parse((await env('sync', '--env', 'far', '--json', there, here)).stdout) as object;
     expect(down).toMatchObject({ sent: ['a.txt'], conflicts: [] });
-    await writeFile(folder.at('here/a.txt'), 'mine');
-    await writeFile(folder.at('there/a.txt'), 'theirs');
+    await writeFile(arena.folder.at('here/a.txt'), 'mine');
+    await writeFile(arena.folder.at('there/a.txt'), 'theirs');
     const both = await env(...up);
     expect(both.status).toBe(1);
     expect(both.stdout).toContain('conflict: a.txt (source changed, target changed)\n');
-    expect(await readFile(folder.at('there/a.txt'), 'utf8')).toBe('theirs');
+    expect(await readFile(arena.folder.at('there/a.txt'), 'utf8')).toBe('theirs');
     expect((await env(...up, '--on-conflict', 'source')).status).toBe(0);
-    expect(await readFile(folder.at('there/a.txt'), 'utf8')).toBe('mine');
+    expect(await readFile(arena.folder.at('there/a.txt'), 'utf8')).toBe('mine');
     expect((await env('sync', here, here)).stderr).toContain('one of the two directories must be');
   });
 });

@@ -1,48 +1,25 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 
-import {
-  type Folder,
-  type Server,
-  cli,
-  cliFolder,
-  startCli,
-  startServer,
-} from '../../support/cli-program.ts';
-import { expectNothingLeft } from '../../support/conformance-leftovers.ts';
+import { cliArena } from '../../support/cli-arena.ts';
+import { cli, startCli } from '../../support/cli-program.ts';
 
-const mark = randomUUID();
+const arena = cliArena();
+const { mark } = arena;
 const old = new Date('2021-03-04T05:06:07.500Z');
 const large = 50 * 1024 * 1024;
-let server: Server;
-let folder: Folder;
-
-beforeAll(async () => {
-  server = await startServer([], { mark });
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await expectNothingLeft(mark);
-});
-
-beforeEach(async () => {
-  folder = await cliFolder();
-});
-
-afterEach(async () => folder[Symbol.asyncDispose]());
 
 async function remote(command: string, ...args: readonly string[]) {
-  return cli([command, '--url', server.url, ...args], { mark });
+  return cli([command, '--url', arena.server.url, ...args], { mark });
 }
 
 async function put(name: string, content: string | Uint8Array = '', mode = 0o640): Promise<string> {
-  await writeFile(folder.at(name), content);
-  await chmod(folder.at(name), mode);
-  await utimes(folder.at(name), old, old);
-  return folder.at(name);
+  await writeFile(arena.folder.at(name), content);
+  await chmod(arena.folder.at(name), mode);
+  await utimes(arena.folder.at(name), old, old);
+  return arena.folder.at(name);
 }
 
 const silence = { status: 0, stdout: '', stderr: '' };
@@ -51,19 +28,19 @@ describe('ls', () => {
   beforeEach(async () => {
     await put('b.txt', 'four');
     await put('.hidden', 'x'.repeat(12_345), 0o4755);
-    await mkdir(folder.at('a folder'), { mode: 0o700 });
-    await symlink('b.txt', folder.at('link'));
+    await mkdir(arena.folder.at('a folder'), { mode: 0o700 });
+    await symlink('b.txt', arena.folder.at('link'));
   });
 
   test('names what is in a directory in order, links and directories marked', async () => {
     const expected = { status: 0, stdout: '.hidden\na folder/\nb.txt\nlink@\n', stderr: '' };
-    expect(await remote('ls', folder.path)).toEqual(expected);
-    expect(await remote('ls', `env:${folder.path}`)).toEqual(expected);
-    expect(await cli(['ls', folder.path], { mark })).toEqual(expected);
+    expect(await remote('ls', arena.folder.path)).toEqual(expected);
+    expect(await remote('ls', `env:${arena.folder.path}`)).toEqual(expected);
+    expect(await cli(['ls', arena.folder.path], { mark })).toEqual(expected);
   });
 
   test('adds mode, size and time with -l, those of a link itself', async () => {
-    const { status, stdout, stderr } = await remote('ls', '-l', folder.path);
+    const { status, stdout, stderr } = await remote('ls', '-l', arena.folder.path);
     expect([status, stderr]).toEqual([0, '']);
     const [hidden, inner, file, link, ...rest] = stdout.split('\n');
     expect(hidden).toBe('4755        12345 2021-03-04T05:06:07.500Z .hidden');
@@ -74,11 +51,11 @@ describe('ls', () => {
   });
 
   test('prints nothing for an empty directory', async () => {
-    expect(await remote('ls', folder.at('a folder'))).toEqual(silence);
+    expect(await remote('ls', arena.folder.at('a folder'))).toEqual(silence);
   });
 
   test('fails for a file', async () => {
-    const { status, stdout, stderr } = await remote('ls', folder.at('b.txt'));
+    const { status, stdout, stderr } = await remote('ls', arena.folder.at('b.txt'));
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^Error: .*\(os error 20\)\n$/);
   });
@@ -88,7 +65,7 @@ describe('cat', () => {
   test('writes files one after the other, byte by byte', async () => {
     const bytes = randomBytes(1024 * 1024);
     const [one, two] = [await put('one', bytes), await put('two words', '\0ends without a line feed')];
-    await using child = startCli(['cat', '--url', server.url, one, `env:${two}`, one], { mark });
+    await using child = startCli(['cat', '--url', arena.server.url, one, `env:${two}`, one], { mark });
     expect(await child.outcome()).toMatchObject({ status: 0, stderr: '' });
     const expected = Buffer.concat([bytes, Buffer.from('\0ends without a line feed'), bytes]);
     expect(child.stdout.bytes().equals(expected)).toBe(true);
@@ -102,13 +79,17 @@ describe('cat', () => {
   });
 
   test('writes what comes before a missing file, and fails', async () => {
-    const { status, stdout, stderr } = await remote('cat', await put('one', 'one'), folder.at('missing'));
+    const { status, stdout, stderr } = await remote(
+      'cat',
+      await put('one', 'one'),
+      arena.folder.at('missing'),
+    );
     expect([status, stdout]).toEqual([1, 'one']);
     expect(stderr).toMatch(/^Error: .*\(os error 2\)\n$/);
   });
 
   test('fails for a directory', async () => {
-    const { status, stdout, stderr } = await remote('cat', folder.path);
+    const { status, stdout, stderr } = await remote('cat', arena.folder.path);
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^Error: .*\n$/);
   });
@@ -125,29 +106,29 @@ describe('cat', () => {
 describe('rm', () => {
   test('removes files and links, and not what a link leads to', async () => {
     const [one, two, kept] = [await put('one'), await put('two'), await put('kept')];
-    await symlink(kept, folder.at('link'));
-    expect(await remote('rm', one, `env:${two}`, folder.at('link'))).toEqual(silence);
-    expect(await readdir(folder.path)).toEqual(['kept']);
+    await symlink(kept, arena.folder.at('link'));
+    expect(await remote('rm', one, `env:${two}`, arena.folder.at('link'))).toEqual(silence);
+    expect(await readdir(arena.folder.path)).toEqual(['kept']);
   });
 
   test('removes a directory with everything in it with -r, and nothing without', async () => {
-    await mkdir(folder.at('tree/nested'), { recursive: true });
+    await mkdir(arena.folder.at('tree/nested'), { recursive: true });
     await put('tree/nested/file');
-    const refused = await remote('rm', folder.at('tree'));
+    const refused = await remote('rm', arena.folder.at('tree'));
     expect(refused).toMatchObject({ status: 1, stdout: '' });
     expect(refused.stderr).toMatch(/^Error: .*\n$/);
-    expect(await readdir(folder.path, { recursive: true })).toHaveLength(3);
-    expect(await remote('rm', '-r', folder.at('tree'))).toEqual(silence);
-    expect(await readdir(folder.path)).toEqual([]);
+    expect(await readdir(arena.folder.path, { recursive: true })).toHaveLength(3);
+    expect(await remote('rm', '-r', arena.folder.at('tree'))).toEqual(silence);
+    expect(await readdir(arena.folder.path)).toEqual([]);
   });
 
   test('fails for a missing path, and not with -f', async () => {
-    const { status, stdout, stderr } = await remote('rm', folder.at('missing'));
+    const { status, stdout, stderr } = await remote('rm', arena.folder.at('missing'));
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^Error: .*\(os error 2\)\n$/);
-    expect(await remote('rm', '-f', folder.at('missing'))).toEqual(silence);
-    expect(await remote('rm', '-r', '-f', folder.at('missing'), await put('there'))).toEqual(silence);
-    expect(await readdir(folder.path)).toEqual([]);
+    expect(await remote('rm', '-f', arena.folder.at('missing'))).toEqual(silence);
+    expect(await remote('rm', '-r', '-f', arena.folder.at('missing'), await put('there'))).toEqual(silence);
+    expect(await readdir(arena.folder.path)).toEqual([]);
   });
 });
 
@@ -166,9 +147,9 @@ describe('stat', () => {
   });
 
   test('describes a directory, and a link itself, with or without env:', async () => {
-    await symlink('nowhere', folder.at('link'));
-    expect(facts((await remote('stat', folder.path)).stdout)).toMatchObject({ isDirectory: 'true' });
-    expect(facts((await remote('stat', `env:${folder.at('link')}`)).stdout)).toMatchObject({
+    await symlink('nowhere', arena.folder.at('link'));
+    expect(facts((await remote('stat', arena.folder.path)).stdout)).toMatchObject({ isDirectory: 'true' });
+    expect(facts((await remote('stat', `env:${arena.folder.at('link')}`)).stdout)).toMatchObject({
       isSymlink: 'true',
       isFile: 'false',
     });
@@ -187,9 +168,9 @@ test.each([
   ['rm', []],
   ['stat', []],
 ])('%s names the path that is not there', async (command) => {
-  const { status, stderr } = await remote(command, folder.at('missing'));
+  const { status, stderr } = await remote(command, arena.folder.at('missing'));
   expect(status).toBe(1);
-  expect(stderr).toContain(folder.at('missing'));
+  expect(stderr).toContain(arena.folder.at('missing'));
 });
 
 test.each(['ls', 'cat', 'rm', 'stat'])('%s refuses a relative path', async (command) => {
