@@ -1,11 +1,11 @@
-import { expect } from 'vitest';
+import { afterEach, beforeEach, expect } from 'vitest';
 
 import type { Registration } from '../../src/server/rendezvous/answer.ts';
 import { RegistrationError } from '../../src/server/rendezvous/registration-error.ts';
 import { Registrar } from '../../src/server/rendezvous/registration.ts';
 import type { Secure } from '../../src/server/rendezvous/secure.ts';
 import type { RendezvousSettings } from '../../src/server/rendezvous/settings.ts';
-import type { RecordedRegistry } from './rendezvous-registry.ts';
+import { RecordedRegistry } from './rendezvous-registry.ts';
 
 export const bearer = 'top-secret-token';
 
@@ -55,4 +55,33 @@ export async function failureAt(
   expect(error.message).not.toContain(bearer);
   expect(error.message).not.toContain('hidden');
   return error;
+}
+
+export interface RegistryArena {
+  readonly registry: RecordedRegistry;
+  readonly register: (changes?: Changes) => Promise<Registration>;
+  readonly failure: (changes?: Changes, timeoutMs?: number) => Promise<RegistrationError>;
+}
+
+/** A registry for each test of a file, and how it is asked. */
+export function registryArena(): RegistryArena {
+  let registry: RecordedRegistry | undefined;
+  const running = (): RecordedRegistry => {
+    if (registry === undefined) throw new Error('No test runs.');
+    return registry;
+  };
+
+  beforeEach(async () => {
+    registry = await RecordedRegistry.start();
+  });
+
+  afterEach(async () => registry?.[Symbol.asyncDispose]());
+
+  return {
+    get registry() {
+      return running();
+    },
+    register: async (changes) => registerAt(running(), changes),
+    failure: async (changes, timeoutMs) => failureAt(running(), changes, timeoutMs),
+  };
 }

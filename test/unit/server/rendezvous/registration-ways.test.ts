@@ -1,15 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { secureFrom } from '../../../../src/server/rendezvous/secure.ts';
 import { RegistrationError } from '../../../../src/server/rendezvous/registration-error.ts';
 import { Registrar } from '../../../../src/server/rendezvous/registration.ts';
-import type { RendezvousSettings } from '../../../../src/server/rendezvous/settings.ts';
 import {
   bearer,
-  failureAt,
   inEnvironment,
   noSecure,
-  registerAt,
+  registryArena,
   settingsFor,
   url,
 } from '../../../support/rendezvous-registering.ts';
@@ -23,17 +21,8 @@ import {
   silence,
 } from '../../../support/rendezvous-registry.ts';
 
-let registry: RecordedRegistry;
-
-beforeEach(async () => {
-  registry = await RecordedRegistry.start();
-});
-
-afterEach(() => registry[Symbol.asyncDispose]());
-
-const register = (changes?: Partial<RendezvousSettings>) => registerAt(registry, changes);
-const failure = (changes?: Partial<RendezvousSettings>, timeoutMs?: number) =>
-  failureAt(registry, changes, timeoutMs);
+const arena = registryArena();
+const { register, failure } = arena;
 
 describe('no answer', () => {
   it.each([
@@ -42,32 +31,32 @@ describe('no answer', () => {
     ['an upgrade', upgrades, 'answers with another protocol'],
     ['bytes that are no HTTP', garbles, 'cannot be reached (HPE_'],
   ] as const)('%s is told', async (_name, reply, text) => {
-    registry.replies(reply);
+    arena.registry.replies(reply);
     expect((await failure()).message).toContain(text);
   });
 
   it('in time is told, and passes', async () => {
-    registry.replies(silence);
+    arena.registry.replies(silence);
     const error = await failure({}, 50);
     expect(error).toMatchObject({
       transient: true,
-      message: `${registry.url} has not answered within 50 ms`,
+      message: `${arena.registry.url} has not answered within 50 ms`,
     });
   });
 
   it('where nobody listens passes', async () => {
-    await registry[Symbol.asyncDispose]();
+    await arena.registry[Symbol.asyncDispose]();
     expect(await failure()).toMatchObject({
       transient: true,
-      message: `${registry.url} cannot be reached (connection refused, ECONNREFUSED)`,
+      message: `${arena.registry.url} cannot be reached (connection refused, ECONNREFUSED)`,
     });
   });
 
   it('is waited for when the executor ends', async () => {
-    registry.replies(silence);
+    arena.registry.replies(silence);
     const stop = new AbortController();
-    const registered = new Registrar(settingsFor(registry), noSecure).register(stop.signal);
-    await registry.until('a request', () => registry.requests.length > 0);
+    const registered = new Registrar(settingsFor(arena.registry), noSecure).register(stop.signal);
+    await arena.registry.until('a request', () => arena.registry.requests.length > 0);
     stop.abort(new Error('It ends.'));
     await expect(registered).rejects.toThrow('It ends.');
   });
@@ -83,9 +72,9 @@ describe('a redirect', () => {
     [307, 'POST', 'body'],
     [308, 'POST', 'body'],
   ])('with %d is followed within the origin by %s, with the token', async (status, method, body) => {
-    registry.replies(to(status, '/elsewhere?x=1'), replies(200, { id: 'x', executor_id: 'e', url }));
+    arena.registry.replies(to(status, '/elsewhere?x=1'), replies(200, { id: 'x', executor_id: 'e', url }));
     await register({ endpoint: 'executor', accountId: 'account' });
-    const [first, second] = registry.requests;
+    const [first, second] = arena.registry.requests;
     expect(second).toMatchObject({ method, path: '/elsewhere?x=1', body: body === '' ? '' : first?.body });
     expect(second?.headers).toMatchObject({
       authorization: `Bearer ${bearer}`,
@@ -95,22 +84,25 @@ describe('a redirect', () => {
   });
 
   it('is followed ten times', async () => {
-    registry.replies(...Array.from({ length: 10 }, () => to(307, '/again')), replies(200, inEnvironment));
+    arena.registry.replies(
+      ...Array.from({ length: 10 }, () => to(307, '/again')),
+      replies(200, inEnvironment),
+    );
     await register();
-    expect(registry.requests).toHaveLength(11);
-    registry.replies(to(307, '/again'));
+    expect(arena.registry.requests).toHaveLength(11);
+    arena.registry.replies(to(307, '/again'));
     expect(await failure()).toMatchObject({
       transient: false,
       message: expect.stringContaining('more than 10 times'),
     });
-    expect(registry.requests).toHaveLength(22);
+    expect(arena.registry.requests).toHaveLength(22);
   });
 
   it('to another origin is refused, and nothing is sent there', async () => {
     await using other = await RecordedRegistry.start();
-    const port = new URL(registry.url).port;
+    const port = new URL(arena.registry.url).port;
     for (const location of [other.url, `http://localhost:${port}/`, `https://127.0.0.1:${port}/`]) {
-      registry.replies(to(307, `${location}?token=hidden`));
+      arena.registry.replies(to(307, `${location}?token=hidden`));
       expect(await failure()).toMatchObject({
         transient: false,
         message: expect.stringContaining(`the registry redirects to ${new URL(location).origin}`),
@@ -122,15 +114,15 @@ describe('a redirect', () => {
       `http://user:hidden@127.0.0.1:${port}/`,
       'data:hidden',
     ]) {
-      registry.replies(to(302, location));
+      arena.registry.replies(to(302, location));
       expect((await failure()).message).toContain('the registry redirects');
     }
     expect(other.requests).toEqual([]);
-    expect(registry.requests).toHaveLength(7);
+    expect(arena.registry.requests).toHaveLength(7);
   });
 
   it('without a place is a refusal', async () => {
-    registry.replies(replies(302));
+    arena.registry.replies(replies(302));
     expect((await failure()).message).toContain('the registry answers with 302');
   });
 });

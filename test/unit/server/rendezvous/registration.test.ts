@@ -10,32 +10,22 @@ import { Registrar } from '../../../../src/server/rendezvous/registration.ts';
 import type { RendezvousSettings } from '../../../../src/server/rendezvous/settings.ts';
 import {
   bearer,
-  failureAt,
   inEnvironment,
   noSecure,
-  registerAt,
+  registryArena,
   settingsFor,
   url,
 } from '../../../support/rendezvous-registering.ts';
-import { RecordedRegistry, replies } from '../../../support/rendezvous-registry.ts';
+import { replies } from '../../../support/rendezvous-registry.ts';
 
-let registry: RecordedRegistry;
-
-beforeEach(async () => {
-  registry = await RecordedRegistry.start();
-});
-
-afterEach(() => registry[Symbol.asyncDispose]());
-
-const register = (changes?: Partial<RendezvousSettings>) => registerAt(registry, changes);
-const failure = (changes?: Partial<RendezvousSettings>, timeoutMs?: number) =>
-  failureAt(registry, changes, timeoutMs);
+const arena = registryArena();
+const { register, failure } = arena;
 
 describe('what is sent', () => {
   const common = { authorization: `Bearer ${bearer}`, accept: '*/*' };
 
   test('to /api/cloud/executor: the body of the cloud environments', async () => {
-    registry.replies(replies(200, { id: 'x', environment_id: 'env-9', url }));
+    arena.registry.replies(replies(200, { id: 'x', environment_id: 'env-9', url }));
     const changes = {
       endpoint: 'cloud',
       id: undefined,
@@ -44,7 +34,7 @@ describe('what is sent', () => {
     } as const;
     expect(await register(changes)).toMatchObject({ framing: 'direct_jsonrpc_v1', id: 'env-9' });
     await register({ ...changes, id: 'env-1', name: 'box', accountId: 'acct-1' });
-    const [chosen, named] = registry.requests;
+    const [chosen, named] = arena.registry.requests;
     expect(chosen).toMatchObject({ method: 'POST', path: '/api/cloud/executor' });
     expect(chosen?.headers).toMatchObject({
       ...common,
@@ -68,13 +58,19 @@ describe('what is sent', () => {
   });
 
   test('to /cloud/executor/ID/register: the body of 0.129, with one idempotency id for the life of the process', async () => {
-    registry.replies(replies(200, { id: 'x', executor_id: 'other', url }));
-    const registrar = new Registrar(settingsFor(registry, { endpoint: 'executor', id: 'e-1' }), noSecure);
+    arena.registry.replies(replies(200, { id: 'x', executor_id: 'other', url }));
+    const registrar = new Registrar(
+      settingsFor(arena.registry, { endpoint: 'executor', id: 'e-1' }),
+      noSecure,
+    );
     const { signal } = new AbortController();
     expect(await registrar.register(signal)).toMatchObject({ framing: 'direct_jsonrpc_v1', id: 'other' });
     await registrar.register(signal);
-    expect(registry.requests[0]).toMatchObject({ method: 'POST', path: '/cloud/executor/e-1/register' });
-    const bodies = registry.requests.map(({ body }) => JSON.parse(body) as { idempotency_id: string });
+    expect(arena.registry.requests[0]).toMatchObject({
+      method: 'POST',
+      path: '/cloud/executor/e-1/register',
+    });
+    const bodies = arena.registry.requests.map(({ body }) => JSON.parse(body) as { idempotency_id: string });
     expect(bodies[0]).toEqual({
       idempotency_id: expect.stringMatching(/^codex-exec-server-[0-9a-f]{64}$/),
       executor_id: 'e-1',
@@ -89,9 +85,9 @@ describe('what is sent', () => {
     ['executor-relay', '/cloud/executor/env-1/register', { executor_id: 'env-1', url }],
     ['environment', '/cloud/environment/env-1/register', inEnvironment],
   ] as const)('to the endpoint of %s: no body', async (endpoint, path, answer) => {
-    registry.replies(replies(200, answer));
+    arena.registry.replies(replies(200, answer));
     expect(await register({ endpoint })).toMatchObject({ framing: 'relay_v1', id: 'env-1' });
-    const [request] = registry.requests;
+    const [request] = arena.registry.requests;
     expect(request).toMatchObject({ method: 'POST', path, body: '' });
     expect(request?.headers).toMatchObject({
       ...common,
@@ -106,19 +102,21 @@ describe('what is sent', () => {
 
   test('to the endpoint of plain sockets: its transport', async () => {
     const answer = { transport: 'direct_jsonrpc_v1', registration_id: 'r', ...inEnvironment };
-    registry.replies(replies(200, answer));
+    arena.registry.replies(replies(200, answer));
     const changes = { endpoint: 'environment-direct', framings: ['direct_jsonrpc_v1'] } as const;
     expect(await register(changes)).toMatchObject({ framing: 'direct_jsonrpc_v1' });
-    expect(registry.requests[0]).toMatchObject({
+    expect(arena.registry.requests[0]).toMatchObject({
       path: '/cloud/environment/env-1/direct/register',
       body: '{"transport":"direct_jsonrpc_v1"}',
     });
   });
 
   test('an id is one segment of the path, whatever is in it, and the URL of the registry may have a path', async () => {
-    registry.replies(replies(200, { environment_id: 'a/b?c#d%2e ü', url }));
-    await register({ id: 'a/b?c#d%2e ü', registry: `${registry.url}/prefix` });
-    expect(registry.requests[0]?.path).toBe('/prefix/cloud/environment/a%2Fb%3Fc%23d%252e%20%C3%BC/register');
+    arena.registry.replies(replies(200, { environment_id: 'a/b?c#d%2e ü', url }));
+    await register({ id: 'a/b?c#d%2e ü', registry: `${arena.registry.url}/prefix` });
+    expect(arena.registry.requests[0]?.path).toBe(
+      '/prefix/cloud/environment/a%2Fb%3Fc%23d%252e%20%C3%BC/register',
+    );
   });
 });
 
@@ -132,7 +130,7 @@ describe('the framing', () => {
     ['executor', { id: 'x', executor_id: 'env-1', url }, 'direct_jsonrpc_v1'],
     ['executor-relay', { id: 'x', executor_id: 'env-1', url }, 'relay_v1'],
   ] as const)('at %s, %j means %s', async (endpoint, answer, framing) => {
-    registry.replies(replies(200, answer));
+    arena.registry.replies(replies(200, answer));
     expect(await register({ endpoint })).toMatchObject({ framing });
   });
 
@@ -153,7 +151,7 @@ describe('the framing', () => {
       'not one that this executor offered',
     ],
   ] as const)('at %s, to an executor of %j, %j is refused', async (endpoint, framings, answer, text) => {
-    registry.replies(replies(200, answer));
+    arena.registry.replies(replies(200, answer));
     expect(await failure({ endpoint, framings })).toMatchObject({
       message: expect.stringContaining(text),
       transient: false,
@@ -180,31 +178,31 @@ describe('a refusal', () => {
     [503, true, '503'],
     [504, true, '504'],
   ])('with %d is told once; it passes: %s', async (status, transient, text) => {
-    registry.replies(replies(status, status === 304 ? '' : body));
+    arena.registry.replies(replies(status, status === 304 ? '' : body));
     const error = await failure();
     expect(error).toMatchObject({ transient, unauthorized: false, message: expect.stringContaining(text) });
     expect(error.message).toContain(`the registry answers with ${status}`);
     if (status !== 304) expect(error.message).toContain('(no_such??thing: Bearer … at /x)');
-    expect(registry.requests).toHaveLength(1);
+    expect(arena.registry.requests).toHaveLength(1);
   });
 
   it.each([
     [401, 'it does not know the token in EXEC_SERVER_REMOTE_TOKEN; get a new one'],
     [403, 'the token in EXEC_SERVER_REMOTE_TOKEN does not permit this registration'],
   ])('with %d is tried once more and then told', async (status, text) => {
-    registry.replies(replies(status));
+    arena.registry.replies(replies(status));
     const error = await failure();
     expect(error).toMatchObject({
       transient: false,
       unauthorized: true,
       message: expect.stringContaining(text),
     });
-    expect(registry.requests).toHaveLength(2);
+    expect(arena.registry.requests).toHaveLength(2);
   });
 
   it('shows nothing of a body that is no error', async () => {
     for (const text of ['', 'oops', '[]', 'null', '{"error":"text"}', '{"error":{"message":7}}', '\xff']) {
-      registry.replies(replies(500, text));
+      arena.registry.replies(replies(500, text));
       expect((await failure()).message).toBe('the registry answers with 500');
     }
   });
@@ -216,14 +214,14 @@ describe('a refusal', () => {
     ['soon', undefined],
     ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
   ])('with Retry-After %j waits %s ms', async (header, milliseconds) => {
-    registry.replies(replies(429, '', { 'retry-after': header }));
+    arena.registry.replies(replies(429, '', { 'retry-after': header }));
     expect((await failure()).retryAfterMs).toBe(milliseconds);
-    registry.replies(replies(404, '', { 'retry-after': header }));
+    arena.registry.replies(replies(404, '', { 'retry-after': header }));
     expect((await failure()).retryAfterMs).toBeUndefined();
   });
 
   it('with a date in Retry-After waits until then', async () => {
-    registry.replies(replies(503, '', { 'retry-after': new Date(Date.now() + 60_000).toUTCString() }));
+    arena.registry.replies(replies(503, '', { 'retry-after': new Date(Date.now() + 60_000).toUTCString() }));
     const { retryAfterMs = 0 } = await failure();
     expect(retryAfterMs).toBeGreaterThan(50_000);
     expect(retryAfterMs).toBeLessThanOrEqual(60_000);
@@ -243,19 +241,21 @@ describe('the token in a file', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('is read at each registration, and again when it was refused', async () => {
-    const registrar = new Registrar(settingsFor(registry, { credential: { file } }), noSecure);
+    const registrar = new Registrar(settingsFor(arena.registry, { credential: { file } }), noSecure);
     const { signal } = new AbortController();
-    registry.replies(
+    arena.registry.replies(
       (response) => {
         // The registry itself is who replaces it: between the two requests of one registration.
-        void writeFile(file, 'new-token\n').then(() => replies(401)(response, registry.requests[0] as never));
+        void writeFile(file, 'new-token\n').then(() =>
+          replies(401)(response, arena.registry.requests[0] as never),
+        );
       },
       replies(200, inEnvironment),
     );
     await registrar.register(signal);
     await writeFile(file, 'third-token\n');
     await registrar.register(signal);
-    expect(registry.requests.map(({ headers }) => headers.authorization)).toEqual([
+    expect(arena.registry.requests.map(({ headers }) => headers.authorization)).toEqual([
       'Bearer old-token',
       'Bearer new-token',
       'Bearer third-token',
@@ -270,16 +270,16 @@ describe('the token in a file', () => {
     expect((await failure({ credential: { file } })).message).toContain(text);
     await rm(file);
     expect((await failure({ credential: { file } })).message).toContain('No such file');
-    expect(registry.requests).toEqual([]);
+    expect(arena.registry.requests).toEqual([]);
   });
 });
 
 describe('an answer', () => {
   const answered = async (body: unknown, changes: Partial<RendezvousSettings> = {}): Promise<string> => {
-    registry.replies(replies(200, body));
+    arena.registry.replies(replies(200, body));
     const error = await failure(changes);
     expect(error.transient).toBe(false);
-    expect(registry.requests).toHaveLength(1);
+    expect(arena.registry.requests).toHaveLength(1);
     return error.message;
   };
 
@@ -331,7 +331,7 @@ describe('an answer', () => {
         const without = Object.fromEntries(
           Object.entries(all).filter(([key]) => !(names.slice(place) as string[]).includes(key)),
         );
-        registry.replies(replies(201, without));
+        arena.registry.replies(replies(201, without));
         const { message } = await failure({ endpoint: endpoint as keyof typeof orders });
         expect(message).toContain(`it has no text "${name}"`);
       }
@@ -339,9 +339,11 @@ describe('an answer', () => {
   });
 
   it('may have more members, another status of success, and a plain socket of this machine', async () => {
-    registry.replies(replies(202, { ...inEnvironment, url: 'ws://127.0.0.1:1/x', more: { deep: [1] } }));
+    arena.registry.replies(
+      replies(202, { ...inEnvironment, url: 'ws://127.0.0.1:1/x', more: { deep: [1] } }),
+    );
     expect((await register()).url.href).toBe('ws://127.0.0.1:1/x');
-    registry.replies(replies(200, { ...inEnvironment, url: 'ws://10.0.0.1/x' }));
+    arena.registry.replies(replies(200, { ...inEnvironment, url: 'ws://10.0.0.1/x' }));
     expect((await register({ allowHttp: true })).url.href).toBe('ws://10.0.0.1/x');
   });
 });
