@@ -1,9 +1,7 @@
-import { ExecClient, type ConnectionEvent, type ConnectOptions } from '../../src/client/exec-client.ts';
+import type { ConnectionEvent, ConnectOptions } from '../../src/client/exec-client.ts';
 import { type FrameFaults, type FrameProxy, startFrameProxy } from './chaos-frames.ts';
 import { planFaults, startChaosProxy } from './chaos-proxy.ts';
-import { checkEvents, watchCalls } from './chaos-run.ts';
-import { work } from './chaos-work.ts';
-import { within } from './faults-proc.ts';
+import { connectPatiently, faultsOf, workThrough } from './chaos-run.ts';
 import { Chance } from './faults-random.ts';
 import type { TestRendezvous } from './rendezvous-process.ts';
 
@@ -14,7 +12,6 @@ const spread = { up: 500_000, down: 3_000_000 };
 /** Of ten thousand frames of an orchestrator's leg. */
 const ofFrames: FrameFaults = { drop: 40, repeat: 40, delay: 60, stall: 10, cut: 3 };
 const callTimeoutMs = 30_000;
-const runMs = 120_000;
 
 export const reconnectMs = 20_000;
 
@@ -46,46 +43,24 @@ export async function legsRun(
   await using frames = await startFrameProxy(rendezvous.url, new Chance(seed, 101), ofFrames);
   await using proxy = await startChaosProxy(frames.url, { plan });
   const events: ConnectionEvent[] = [];
-  const faultsOf = ({ happened }: FrameProxy): number =>
+  const countOf = ({ happened }: FrameProxy): number =>
     Object.values(happened).reduce((sum, count) => sum + count, 0);
   try {
-    const client = await connect(
+    const client = await connectPatiently(
       { rendezvous: proxy.url.replace('ws:', 'http:'), environmentId, token: rendezvous.token },
       { ...options, onConnection: (event) => events.push(event) },
+      3 * mostFaults,
     );
-    const calls = watchCalls(client, callTimeoutMs);
-    await within(
-      runMs,
-      'the run',
-      work(client, (part) => new Chance(seed, part + 1)),
-    );
-    await client.close();
-    calls.check();
-    checkEvents(events);
+    await workThrough(client, seed, events, callTimeoutMs);
     const losses = events.filter(({ kind }) => kind === 'disconnected').length;
-    return { seed, faults: proxy.happened.length, frameFaults: faultsOf(frames), losses };
+    return { seed, faults: proxy.happened.length, frameFaults: countOf(frames), losses };
   } catch (error) {
-    const faults = proxy.happened.map(({ direction, after, fault }) => `${fault.kind} ${direction} ${after}`);
     const told = events.map((event) =>
       event.kind === 'disconnected'
         ? `${event.kind} (${event.reason.kind}: ${event.reason.message})`
         : event.kind,
     );
-    const happened = `${faults.join(', ')} and ${JSON.stringify(frames.happened)}`;
+    const happened = `${faultsOf(proxy)} and ${JSON.stringify(frames.happened)}`;
     throw new Error(`seed ${seed}, after ${happened}; told ${told.join(', ')}`, { cause: error });
-  }
-}
-
-/** The first connection is the application's to try again. */
-async function connect(
-  address: { rendezvous: string; environmentId: string; token: string },
-  connectOptions: ConnectOptions,
-): Promise<ExecClient> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await ExecClient.connect(address, connectOptions);
-    } catch (error) {
-      if (attempt > 3 * mostFaults) throw error;
-    }
   }
 }

@@ -1,5 +1,6 @@
+import type { Address } from '../../src/client/address.ts';
 import { type ConnectionEvent, type ConnectOptions, ExecClient } from '../../src/client/exec-client.ts';
-import { planFaults, startChaosProxy } from './chaos-proxy.ts';
+import { type ChaosProxy, planFaults, startChaosProxy } from './chaos-proxy.ts';
 import { work } from './chaos-work.ts';
 import { Chance } from './faults-random.ts';
 import { within } from './faults-proc.ts';
@@ -36,40 +37,56 @@ export async function chaosRun(executorUrl: string, seed: number): Promise<Chaos
     onConnection: (event) => events.push(event),
   };
   try {
-    const client = await connect(proxy.url, options);
-    const calls = watchCalls(client);
-    await within(
-      runMs,
-      'the run',
-      work(client, (part) => new Chance(seed, part + 1)),
-    );
-    await client.close();
-    calls.check();
-    checkEvents(events);
-    return { seed, faults: proxy.happened.length, connections: proxy.connections, calls: calls.count() };
+    const client = await connectPatiently({ url: proxy.url }, options, mostFaults);
+    const calls = await workThrough(client, seed, events, callTimeoutMs);
+    return { seed, faults: proxy.happened.length, connections: proxy.connections, calls };
   } catch (error) {
-    const faults = proxy.happened.map(({ direction, after, fault }) => `${fault.kind} ${direction} ${after}`);
     const told = events.map((event) => event.kind);
-    throw new Error(`seed ${seed}, after ${faults.join(', ')}; told ${told.join(', ')}`, { cause: error });
+    throw new Error(`seed ${seed}, after ${faultsOf(proxy)}; told ${told.join(', ')}`, { cause: error });
   }
 }
 
 /** The first connection is the application's to try again. */
-async function connect(url: string, options: ConnectOptions): Promise<ExecClient> {
+export async function connectPatiently(
+  address: Address,
+  options: ConnectOptions,
+  repeats: number,
+): Promise<ExecClient> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await ExecClient.connect({ url }, options);
+      return await ExecClient.connect(address, options);
     } catch (error) {
-      if (attempt > mostFaults) throw error;
+      if (attempt > repeats) throw error;
     }
   }
 }
 
-/** Sees every call that the client makes for itself and for others: none is to be there after its deadline. */
-export function watchCalls(
+/** The workload of the seed, and then the close. No call may be late, no event out of order. Answers how many calls there were. */
+export async function workThrough(
   client: ExecClient,
-  timeoutMs = callTimeoutMs,
-): { check(): void; count(): number } {
+  seed: number,
+  events: readonly ConnectionEvent[],
+  timeoutMs: number,
+): Promise<number> {
+  const calls = watchCalls(client, timeoutMs);
+  await within(
+    runMs,
+    'the run',
+    work(client, (part) => new Chance(seed, part + 1)),
+  );
+  await client.close();
+  calls.check();
+  checkEvents(events);
+  return calls.count();
+}
+
+/** For whoever looks at a run that has failed. */
+export function faultsOf({ happened }: ChaosProxy): string {
+  return happened.map(({ direction, after, fault }) => `${fault.kind} ${direction} ${after}`).join(', ');
+}
+
+/** Sees every call that the client makes for itself and for others: none is to be there after its deadline. */
+function watchCalls(client: ExecClient, timeoutMs: number): { check(): void; count(): number } {
   const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>;
   const pending = new Map<number, string>();
   const late: string[] = [];
@@ -103,7 +120,7 @@ export function watchCalls(
 }
 
 /** Each loss was told once, and each was followed by the way back. */
-export function checkEvents(events: readonly ConnectionEvent[]): void {
+function checkEvents(events: readonly ConnectionEvent[]): void {
   for (const [index, event] of events.entries()) {
     const wanted = index % 2 === 0 ? 'disconnected' : 'reconnected';
     if (event.kind !== wanted) throw new Error(`Event ${index} is ${event.kind}.`);
