@@ -18,6 +18,16 @@ import { sessions } from './suite/sessions.ts';
 import { shutdown } from './suite/shutdown.ts';
 import { runTopics } from './topics.ts';
 
+export const processTopics: readonly Topic[] = [
+  processStart,
+  processEnvironment,
+  processInput,
+  processOutput,
+  processEnd,
+  processStop,
+  processSandbox,
+];
+
 /** What every executor of the protocol does, by topic. */
 export const topics: readonly Topic[] = [
   handshake,
@@ -26,13 +36,7 @@ export const topics: readonly Topic[] = [
   sessions,
   resuming,
   attaching,
-  processStart,
-  processEnvironment,
-  processInput,
-  processOutput,
-  processEnd,
-  processStop,
-  processSandbox,
+  ...processTopics,
   limitsAndConcurrency,
   limitOptions,
   shutdown,

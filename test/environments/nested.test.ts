@@ -3,13 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ownVariables } from '../../src/config.ts';
 import { dockerSource, sshSource } from '../../src/environments/environments.ts';
 import { fileSuite } from '../conformance/files/suite.ts';
-import { processEnd } from '../conformance/suite/process-end.ts';
-import { processEnvironment } from '../conformance/suite/process-environment.ts';
-import { processInput } from '../conformance/suite/process-input.ts';
+import { processTopics } from '../conformance/suite.ts';
 import { processOutput } from '../conformance/suite/process-output.ts';
-import { processSandbox } from '../conformance/suite/process-sandbox.ts';
-import { processStart } from '../conformance/suite/process-start.ts';
-import { processStop } from '../conformance/suite/process-stop.ts';
 import { runTopics } from '../conformance/topics.ts';
 import { docker } from '../support/docker.ts';
 import {
@@ -58,15 +53,7 @@ describe.skipIf(!available)('a container behind a machine over ssh', () => {
   });
   // OUT-12 forces a gap, and here there is none: the journal of the machine has room for what that of the container drops.
   const output = { ...processOutput, cases: processOutput.cases.filter(({ id }) => id !== 'OUT-12') };
-  const processes = [
-    processStart,
-    processEnvironment,
-    processInput,
-    output,
-    processEnd,
-    processStop,
-    processSandbox,
-  ];
+  const processes = processTopics.with(processTopics.indexOf(processOutput), output);
   runTopics('processes', processes, target);
   fileSuite(target);
 
