@@ -24,6 +24,14 @@ async function register(service: Service, id: string, token: string): Promise<[n
   return [answer.status, codeOf(answer)];
 }
 
+/** Each orchestrator opens a stream of its name, and the executor hears of it. */
+async function openStreams(box: Peer, orchestrators: Readonly<Record<string, Peer>>): Promise<void> {
+  for (const [name, peer] of Object.entries(orchestrators)) {
+    peer.openStream(name);
+    await box.frame();
+  }
+}
+
 /** Bytes of memory of the service. */
 async function memoryOf({ child }: Service): Promise<number> {
   const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
@@ -219,10 +227,7 @@ describe('a side that does not read', () => {
     using box = await executor(service.url, 'a', tokens.executor);
     using slow = await orchestrator(service.url, 'a', tokens.orchestrator);
     using quick = await orchestrator(service.url, 'a', tokens.orchestrator);
-    slow.openStream('slow');
-    quick.openStream('quick');
-    await box.frame();
-    await box.frame();
+    await openStreams(box, { slow, quick });
     slow.webSocket.pause();
     let reset: string | undefined;
     // More than the buffers of the system and of the service: the stream has to end on the way.
@@ -293,10 +298,7 @@ describe('a side that does not read', () => {
     using box = await executor(service.url, 'a', tokens.executor);
     using bulk = await orchestrator(service.url, 'a', tokens.orchestrator);
     using small = await orchestrator(service.url, 'a', tokens.orchestrator);
-    bulk.openStream('bulk');
-    small.openStream('small');
-    await box.frame();
-    await box.frame();
+    await openStreams(box, { bulk, small });
     box.webSocket.pause();
     for (let n = 0; n < 500; n += 1) bulk.sendData('bulk', chunk, n);
     // The service has read of it what it takes.
