@@ -69,7 +69,7 @@ test('takes the same options as serve, and says the same as its environment', as
 test('does not count on Landlock where the launcher cannot look into what it starts', async (context) => {
   requireSandbox(context);
   // A /proc with nothing in it, and no right to read memory by the other way: as where a policy forbids both.
-  const inside = ['--ro-bind', '/', '/', '--dev', '/dev', '--tmpfs', '/proc', '--tmpfs', tmpdir(), '--'];
+  const inside = `--ro-bind / / --dev /dev --tmpfs /proc --bind ${tmpdir()} ${tmpdir()} --`.split(' ');
   const command = [process.execPath, main, 'doctor', '--bubblewrap', 'off', '--json'];
   const failed = promisify(execFile)('/usr/bin/bwrap', [...inside, ...command], {
     env: cliVariables({ mark }),
