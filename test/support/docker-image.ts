@@ -40,6 +40,8 @@ export async function ensureBase(packages: readonly string[] = []): Promise<stri
 }
 
 async function makeArchive(archive: string, packages: readonly string[]): Promise<void> {
+  // Of this process alone: another one may be making the same archive.
+  const scratch = `${archive}.${process.pid}`;
   const root = await mkdtemp(path.join(tmpdir(), 'exec-server-base-'));
   try {
     const include = packages.length === 0 ? [] : [`--include=${packages.join(',')}`];
@@ -48,19 +50,11 @@ async function makeArchive(archive: string, packages: readonly string[]): Promis
       if (file.endsWith('.crt'))
         await cp(path.join(localCertificates, file), path.join(root, localCertificates, file));
     }
-    await command(
-      'tar',
-      '--create',
-      '--one-file-system',
-      '--file',
-      `${archive}.new`,
-      '--directory',
-      root,
-      '.',
-    );
-    await rename(`${archive}.new`, archive);
+    await command('tar', '--create', '--one-file-system', '--file', scratch, '--directory', root, '.');
+    await rename(scratch, archive);
   } finally {
     await rm(root, { recursive: true, force: true });
+    await rm(scratch, { force: true });
   }
 }
 

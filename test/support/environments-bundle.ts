@@ -24,18 +24,25 @@ async function make(): Promise<string> {
   const name = hash.digest('hex').slice(0, 16);
   const place = path.join(folder, name);
   const file = path.join(place, `exec-server-linux-${process.arch}.tar.gz`);
-  const exists = await access(file).then(
-    () => true,
-    () => false,
-  );
-  if (exists) return file;
-  for (const old of await readdir(folder).catch(() => []))
-    await rm(path.join(folder, old), { recursive: true, force: true });
+  if (await exists(file)) return file;
+  // Other workers may be making the same one.
+  const old = (await readdir(folder).catch(() => [])).filter((other) => !other.startsWith(name));
+  for (const other of old) await rm(path.join(folder, other), { recursive: true, force: true });
   const scratch = `${place}.${process.pid}`;
   const script = path.join(repository, 'scripts', 'bundle.ts');
   await promisify(execFile)(process.execPath, [script, scratch]);
-  await rename(scratch, place);
+  await rename(scratch, place).catch(async (error: unknown) => {
+    await rm(scratch, { recursive: true, force: true });
+    if (!(await exists(file))) throw error;
+  });
   return file;
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function filesIn(name: string): Promise<string[]> {
