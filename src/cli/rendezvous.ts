@@ -47,8 +47,7 @@ export async function rendezvous(flags: RendezvousFlags): Promise<number> {
     publicUrl,
     limits: { ...rendezvousLimits, ...limits },
   });
-  const warn = (): void => void (authority.warning === undefined || log.warn({}, authority.warning));
-  warn();
+  warnOf(authority, log);
   process.on('SIGHUP', () => void readAgain(authority, log));
   // The one line that standard output ever gets: whoever starts a rendezvous waits for it.
   process.stdout.write(`${service.url}\n`);
